@@ -1,0 +1,176 @@
+"""params.yaml as typed, frozen models: an unknown or misspelt key is an error, never ignored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(gt=0)]
+SourceName = Literal["synthetic", "kaggle", "ufpr", "voc", "crops", "negatives"]
+
+
+class ParamsError(ValueError):
+    """A params.yaml that cannot be used; the message names the key."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Synthetic(Strict):
+    scenes: Annotated[int, Field(ge=0)]  # rendered photos with plates in them
+    crops: Annotated[int, Field(ge=0)]  # rendered plate crops, for the reader
+    width: Positive
+    height: Positive
+
+
+class Kaggle(Strict):
+    origin: str  # kagglehub | a directory | a .zip or .tar | a URL
+    sha256: str | None = None  # of the archive, where the origin is a URL
+    version: Positive  # of the dataset on Kaggle
+    limit: Positive | None = None  # the first n pictures by name; for trials
+
+
+class Ufpr(Strict):
+    origin: str | None
+    sha256: str | None = None
+    split: Literal["official", "grouped"]
+
+
+class Voc(Strict):
+    origin: str | list[str] | None  # folders (or archives) of images + Pascal VOC annotations
+
+
+class Crops(Strict):
+    origin: str | list[str] | None  # folders with labels.csv: image_path,plate_text[,plate_region]
+
+
+class Negatives(Strict):
+    origin: str | None  # a folder of pictures without a plate
+
+
+class Validate(Strict):
+    max_pixels: Positive
+    min_box_side: float  # pixels
+    min_aspect: float  # width / height of a plate's box
+    max_aspect: float
+    duplicate_iou: Fraction  # two boxes of one picture above this are one plate drawn twice
+    clip_tolerance: float  # pixels a box may stand outside the image and be clipped
+    max_failed: Fraction  # share of rows that may go to quarantine
+    max_unpaired: Fraction  # share of images without annotation, or annotations without image
+
+
+class Curate(Strict):
+    phash_distance: Annotated[int, Field(ge=0, le=64)]  # bits of 64 by which near-duplicates may differ
+    merge_iou: Fraction  # boxes of copies above this are one plate
+    disagree_iou: Fraction  # merged boxes below this are written down for the annotators
+    test: Fraction
+    val: Fraction
+    folds: Positive | None = None  # k folds instead of one split
+    fold: Annotated[int, Field(ge=0)] = 0
+
+
+class Augment(Strict):
+    detector_crops: Positive
+    detector_size: Positive  # pixels, square
+    negative_share: Fraction  # crops that hold no plate
+    transplant_share: Fraction  # crops that get another plate warped onto them
+    reader_crops: Annotated[int, Field(ge=0)]  # real crops, augmented
+    reader_rendered: Annotated[int, Field(ge=0)]  # plates rendered straight for the reader
+    reader_height: Positive
+    reader_width: Positive
+
+
+class TrainDetector(Strict):
+    backbone: Literal["efficientnetb3", "efficientnetb0"]
+    weights: Literal["shipped", "imagenet", "none"]
+    cut: str  # the trunk's last block
+    stride: Literal[4, 8]  # pixels a cell of the fused features
+    width: Positive  # channels of the fused features
+    freeze: str | None = None  # blocks up to and with this one are not trained
+    head: Literal["corner"]
+    epochs: Annotated[int, Field(ge=0)]
+    batch_size: Positive
+    learning_rate: float
+    patience: Positive
+    ema: Fraction
+    resolution: Positive  # the longer side of a photo when it is detected in
+
+
+class TrainReader(Strict):
+    weights: Literal["shipped", "none"]
+    width: Positive  # channels of the first block; later ones are multiples
+    epochs: Annotated[int, Field(ge=0)]
+    batch_size: Positive
+    learning_rate: float
+    patience: Positive
+    ema: Fraction
+
+
+class Export(Strict):
+    calibration_images: Positive
+    max_difference: float  # float ONNX against Keras, largest absolute difference of any output
+    max_int8_box_shift: Fraction  # 1 - mean IoU of the int8 boxes with the float ones
+    max_int8_text_change: Fraction  # share of crops that int8 reads differently
+
+
+class Evaluate(Strict):
+    min_score: Fraction  # detections below are not read, and count neither for precision nor recall
+    bootstrap: Positive
+    tesseract: bool
+    worst: Positive  # cases in the picture of the worst
+
+
+class Queue(Strict):
+    limit: Positive
+    min_score: Fraction  # an unlabelled detection above is a suspected plate
+    far_iou: Fraction  # a label whose best detection overlaps less is suspected
+
+
+class Register(Strict):
+    experiment: str
+    model: str
+    alias: str
+    metric: str  # dotted path in the evaluation's metrics; larger is better
+    tolerance: float  # the champion moves if the challenger is no worse than this below it
+
+
+class Params(Strict):
+    seed: int
+    sources: Annotated[list[SourceName], Field(min_length=1)]
+    synthetic: Synthetic
+    kaggle: Kaggle
+    ufpr: Ufpr
+    voc: Voc
+    crops: Crops
+    negatives: Negatives
+    pull: Strict = Strict()
+    validate_: Validate = Field(alias="validate")
+    sync_labels: Strict = Strict()
+    curate: Curate
+    augment: Augment
+    train_detector: TrainDetector
+    train_reader: TrainReader
+    export: Export
+    evaluate: Evaluate
+    queue: Queue
+    register_: Register = Field(alias="register")
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Reads params.yaml; ParamsError names each key that is unknown, missing or out of range."""
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is not here; run from the project's root") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path} is not YAML: {error}") from None
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ParamsError("\n".join(lines)) from None

@@ -1,0 +1,43 @@
+"""ONNX Runtime sessions, opened the same way everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images import sha256
+
+
+class SessionError(ValueError):
+    """A model file that is missing, damaged or not what its manifest says."""
+
+
+class Session:
+    """One network: `run(batch) -> {output name: array}`."""
+
+    def __init__(self, path: Path, threads: int = 0, digest: str | None = None) -> None:
+        import onnxruntime
+
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise SessionError(f"{path}: {error.strerror or error}") from None
+        if digest is not None and sha256(data) != digest:
+            raise SessionError(f"{path}: its SHA-256 is not the one in its bundle.json; restore the file")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises its own untyped exceptions
+            raise SessionError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        self._input = self._session.get_inputs()[0].name
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+        """One forward pass over a batch whose first axis is the batch."""
+        values = self._session.run(self._outputs, {self._input: batch})
+        return dict(zip(self._outputs, values, strict=True))

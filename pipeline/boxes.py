@@ -19,7 +19,8 @@ def iou(a: Array, b: Array) -> Array:
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
     overlap = np.clip(bottom_right - top_left, 0, None).prod(axis=2)
     union = area(a)[:, None] + area(b)[None, :] - overlap
-    return overlap / np.maximum(union, 1e-9)
+    ratios: Array = overlap / np.maximum(union, 1e-9)
+    return ratios
 
 
 def nms(boxes: Array, scores: Array, threshold: float) -> NDArray[np.intp]:

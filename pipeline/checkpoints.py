@@ -1,8 +1,8 @@
 """Training checkpoints: a network's arrays, and a card that says what it is and which samples it has seen.
 
-    weights.npz    one array a variable, named by its path in the network
-    card.json      kind, build parameters, step, figures; SHA-256 of weights.npz
-    seen.txt       one sample id a line: every sample that this network, or one it started from, was trained on
+weights.npz    one array a variable, named by its path in the network
+card.json      kind, build parameters, step, figures; SHA-256 of weights.npz
+seen.txt       one sample id a line: every sample that this network, or one it started from, was trained on
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class CheckpointError(ValueError):
 def save(folder: Path, arrays: Mapping[str, NDArray[Any]], card: Mapping[str, Any], seen: Iterable[str]) -> None:
     """Writes a checkpoint; the card is written last, so that a folder with a card is whole."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     data = buffer.getvalue()
     with replacing(folder / "weights.npz", "wb") as file:
         file.write(data)

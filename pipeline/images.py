@@ -160,7 +160,10 @@ def rectify(image: RGB, quad: Quad, height: int = 64, max_width: int = 512) -> R
     width = int(np.clip(round(height * float(across) / max(float(down), 1e-6)), height // 2, max_width))
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     transform = cv2.getPerspectiveTransform(corners, target)
-    return cv2.warpPerspective(image, transform, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpPerspective(
+        image, transform, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(warped, dtype=np.uint8)
 
 
 def crop(image: RGB, box: Box, margin: float = 0.0) -> RGB:

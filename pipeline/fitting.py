@@ -1,0 +1,240 @@
+"""Fits a Keras network so that a killed run goes on from its last epoch and ends where it would have ended.
+
+After each epoch the network, the optimizer and the moving average of the weights are written beside and renamed.
+Order of data is a function of (seed, epoch), so nothing but those files has to be remembered.
+Runs on any Keras backend: no backend calls, batches are plain arrays.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.manifest import replacing
+
+Arrays = dict[str, NDArray[Any]]
+Loss = Callable[[Any, Any], Mapping[str, Any]]  # (targets, outputs) -> named scalars, summed
+
+
+class TrainingError(RuntimeError):
+    """Training that cannot go on; the message says where it stopped and what was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast: AdamW under a cosine from `learning_rate` to its hundredth, after a short warm-up."""
+
+    epochs: int
+    learning_rate: float
+    patience: int  # epochs without a better validation loss before stopping
+    ema: float  # decay of the moving average of the weights, for each step
+    weight_decay: float = 1e-4
+    warmup: float = 0.05  # share of all steps
+    clip_norm: float = 10.0
+    seed: int = 0
+
+
+class Batches(keras.utils.PyDataset):
+    """A dataset whose order depends on `epoch`, which fit() sets before each one."""
+
+    epoch: int = 0
+
+
+class _Objective(keras.Model):
+    """A network with its loss: Keras's own training step, our targets."""
+
+    def __init__(self, network: keras.Model, loss: Loss) -> None:
+        super().__init__()
+        self.network = network
+        self._parts = loss
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        return self.network(inputs, training=training)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        parts = self._parts(y, y_pred)
+        total = 0.0
+        for value in parts.values():
+            total = total + value
+        return total
+
+
+class _Average(keras.callbacks.Callback):
+    """Exponential moving average of all variables, warmed up, kept as arrays outside the network."""
+
+    def __init__(self, network: keras.Model, decay: float, values: list[NDArray[Any]] | None, steps: int) -> None:
+        super().__init__()
+        self._network, self._decay = network, decay
+        self.values = values if values is not None else [np.array(v) for v in network.get_weights()]
+        self.steps = steps
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.steps += 1
+        decay = min(self._decay, (1 + self.steps) / (10 + self.steps))
+        for kept, now in zip(self.values, self._network.get_weights(), strict=True):
+            kept += (1 - decay) * (now - kept)
+
+
+class _StopOnNan(keras.callbacks.Callback):
+    def __init__(self, epoch: int, work: Path) -> None:
+        super().__init__()
+        self._epoch, self._work = epoch, work
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            raise TrainingError(
+                f"the loss is not finite in epoch {self._epoch + 1}, batch {batch + 1}; "
+                f"the last good state is kept in {self._work}; lower the learning rate or look at that batch"
+            )
+
+
+def fit(
+    network: keras.Model,
+    loss: Loss,
+    train: Batches,
+    validation: Batches | None,
+    schedule: Schedule,
+    work: Path,
+    fingerprint: str,
+    verbose: int = 2,
+) -> list[dict[str, float]]:
+    """Trains `network` in place, leaving it with the best averaged weights; returns one row an epoch.
+
+    `work` holds the resumable state. It is used only if it was written under the same `fingerprint` (a digest of
+    data and params); otherwise training starts anew. Raises TrainingError when the loss stops being finite.
+    """
+    keras.utils.set_random_seed(schedule.seed)
+    objective = _Objective(network, loss)
+    total = max(1, len(train) * schedule.epochs)
+    warmup = max(1, int(total * schedule.warmup))
+    rate = keras.optimizers.schedules.CosineDecay(
+        schedule.learning_rate / 100,
+        max(1, total - warmup),
+        0.01,
+        warmup_target=schedule.learning_rate,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=schedule.weight_decay, clipnorm=schedule.clip_norm)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.build(network.trainable_variables)
+    objective.compile(optimizer=optimizer)
+
+    state = _State.resume(work, fingerprint, network, optimizer)
+    average = _Average(network, schedule.ema, state.average, int(np.asarray(optimizer.iterations)))
+    for epoch in range(len(state.history), schedule.epochs):
+        if state.stale(schedule.patience):
+            print(f"no better validation loss for {schedule.patience} epochs: stopped after epoch {epoch}")
+            break
+        train.epoch = epoch
+        guard = _StopOnNan(epoch, work)
+        past = objective.fit(
+            train, epochs=epoch + 1, initial_epoch=epoch, callbacks=[average, guard], verbose=verbose, shuffle=False
+        )
+        row = {"epoch": float(epoch + 1), "loss": float(past.history["loss"][-1])}
+        current = network.get_weights()
+        network.set_weights(average.values)
+        row["val_loss"] = float(objective.evaluate(validation, verbose=0)) if validation else row["loss"]
+        network.set_weights(current)
+        print(
+            f"epoch {epoch + 1}/{schedule.epochs}: loss {row['loss']:.4f}, validation {row['val_loss']:.4f}", flush=True
+        )
+        state.add(row, average.values)
+        state.save(network, optimizer)
+    if state.best is not None:
+        network.set_weights(state.best)
+    return state.history
+
+
+class _State:
+    """What a killed run needs to go on."""
+
+    def __init__(self, work: Path, fingerprint: str) -> None:
+        self._work, self._fingerprint = work, fingerprint
+        self.history: list[dict[str, float]] = []
+        self.average: list[NDArray[Any]] | None = None
+        self.best: list[NDArray[Any]] | None = None
+
+    def stale(self, patience: int) -> bool:
+        losses = [row["val_loss"] for row in self.history]
+        return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+
+    def add(self, row: dict[str, float], average: list[NDArray[Any]]) -> None:
+        self.average = average
+        if not self.history or row["val_loss"] < min(past["val_loss"] for past in self.history):
+            self.best = [np.array(values) for values in average]
+        self.history.append(row)
+
+    def save(self, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+        groups = {
+            "network": network.get_weights(),
+            "optimizer": [np.asarray(keras.ops.convert_to_numpy(v)) for v in optimizer.variables],
+            "average": self.average or [],
+            "best": self.best or [],
+        }
+        arrays: Arrays = {f"{name}/{i}": value for name, values in groups.items() for i, value in enumerate(values)}
+        header = json.dumps({"fingerprint": self._fingerprint, "history": self.history})
+        arrays["header"] = np.frombuffer(header.encode(), dtype=np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        with replacing(self._work / "state.npz", "wb") as file:
+            file.write(buffer.getvalue())
+
+    @classmethod
+    def resume(
+        cls, work: Path, fingerprint: str, network: keras.Model, optimizer: keras.optimizers.Optimizer
+    ) -> _State:
+        state = cls(work, fingerprint)
+        path = work / "state.npz"
+        if not path.exists():
+            return state
+        with np.load(path, allow_pickle=False) as archive:
+            header = json.loads(archive["header"].tobytes())
+            if header["fingerprint"] != fingerprint:
+                print(f"{path} belongs to other data or params: starting anew")
+                return state
+            groups: dict[str, list[NDArray[Any]]] = {"network": [], "optimizer": [], "average": [], "best": []}
+            for name in archive.files:
+                if name != "header":
+                    groups[name.split("/")[0]].append(archive[name])
+        network.set_weights(groups["network"])
+        for variable, value in zip(optimizer.variables, groups["optimizer"], strict=True):
+            variable.assign(value)
+        state.history, state.average, state.best = header["history"], groups["average"], groups["best"]
+        print(f"resumed after epoch {len(state.history)} from {path}")
+        return state
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    """Writes the learning curves as CSV: one row an epoch."""
+    with replacing(path) as file:
+        writer = csv.DictWriter(file, fieldnames=["epoch", "loss", "val_loss"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
+
+
+def variables(network: keras.Model) -> Arrays:
+    """The network's variables by path, as a checkpoint stores them (float16: a relative error of 5e-4)."""
+    return {v.path: np.asarray(keras.ops.convert_to_numpy(v)) for v in network.variables}
+
+
+def assign(network: keras.Model, arrays: Mapping[str, NDArray[Any]], whose: str) -> None:
+    """Puts arrays back by path; ValueError names the first variable that is missing or of another shape."""
+    for variable in network.variables:
+        value = arrays.get(variable.path)
+        if value is None:
+            raise ValueError(f"{whose} has no {variable.path}: it is a checkpoint of another network")
+        if tuple(value.shape) != tuple(variable.shape):
+            raise ValueError(f"{whose}: {variable.path} has shape {value.shape}, the network {tuple(variable.shape)}")
+        variable.assign(value)

@@ -1,0 +1,79 @@
+# Two commands, each with all the set-up that it needs:
+#   make run    the whole pipeline as params.yaml says, then a short summary
+#   make test   lint, types and the fast tests; what CI runs first (`make check` is the same)
+# and `make setup`, `make format`, `make lock`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV := .venv/uv/bin/uv
+UV_VERSION := 0.13.9
+READY := .venv/ready-$(shell cat requirements.lock pyproject.toml | sha256sum | cut -c1-16)
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export GX_ANALYTICS_ENABLED := false
+export MLFLOW_DISABLE_TELEMETRY := true
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: help run test check setup debian lint types tests format lock
+
+help:
+	@sed -n '1,4s/^# \?//p' Makefile
+
+run: setup
+	@dvc repro
+	python -m pipeline.serving.summary
+
+test check: lint types tests
+
+lint: setup
+	@ruff check .
+	ruff format --check .
+
+types: setup
+	@mypy
+
+tests: setup
+	@pytest
+
+format: setup
+	@ruff check --fix .
+	ruff format .
+
+setup: debian $(READY)
+
+# What pip cannot give: Tesseract, and on a bare Debian the part of Python that makes environments.
+debian:
+	@missing=()
+	command -v tesseract >/dev/null || missing+=(tesseract-ocr)
+	[ -x $(UV) ] || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+	[ $${#missing[@]} -gt 0 ] || exit 0
+	sudo=()
+	[ "$$(id -u)" = 0 ] || sudo=(sudo -n)
+	if ! command -v apt-get >/dev/null || ! "$${sudo[@]}" true 2>/dev/null; then
+		echo "Missing on this machine: $${missing[*]}. Install with the command below, then run make again:" >&2
+		echo "    sudo apt-get install $${missing[*]}" >&2
+		exit 1
+	fi
+	"$${sudo[@]}" apt-get update -qq || true
+	"$${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${missing[@]}" >/dev/null
+
+# One environment, exactly requirements.lock. uv takes the first Python on PATH that pyproject.toml allows, or fetches
+# one; where it cannot reach the package index as configured for pip, pip itself does it, more slowly.
+$(READY): | debian
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=... names another one")'
+	[ -x $(UV) ] || { $(PYTHON) -m venv .venv/uv; .venv/uv/bin/pip install -q --disable-pip-version-check uv==$(UV_VERSION); }
+	[ -x .venv/bin/python ] || $(UV) venv -q --allow-existing .venv
+	$(UV) pip sync -q requirements.lock || .venv/uv/bin/pip --python .venv/bin/python install -q --no-deps -r requirements.lock
+	$(UV) pip install -q --no-deps --no-build-isolation -e .
+	rm -f .venv/ready-*
+	touch $@
+
+# New versions of everything that pyproject.toml allows: `rm requirements.lock` first; else only what it needs changes.
+lock:
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile -q pyproject.toml --extra dev --python-version 3.11 -o requirements.lock

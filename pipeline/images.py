@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,12 +71,28 @@ def _open(data: bytes) -> Image.Image:
 def read_header(data: bytes) -> Header:
     """Reads format, mode, size, orientation and frame count without decoding pixels."""
     image = _open(data)
-    try:
-        orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except (OSError, ValueError, SyntaxError, TypeError):
+    if image.format == "PNG" and "exif" not in image.info and (exif := _png_exif(data)):
+        image.info["exif"] = exif
+    try:  # the base class's getexif: PNG's own decodes the whole picture to look for a tag behind its pixels
+        orientation = int(Image.Image.getexif(image).get(_ORIENTATION_TAG, 1))
+    except (OSError, ValueError, SyntaxError, TypeError, struct.error):
         orientation = 1
-    frames = int(getattr(image, "n_frames", 1))
+    try:
+        frames = int(getattr(image, "n_frames", 1))
+    except (OSError, ValueError, SyntaxError, TypeError, EOFError, struct.error) as error:
+        raise ImageError(f"unreadable header: {error}") from None
     return Header(str(image.format), image.mode, image.width, image.height, orientation, frames)
+
+
+def _png_exif(data: bytes) -> bytes:
+    """The payload of a PNG's eXIf chunk wherever it stands, or nothing."""
+    start = 8  # behind the signature; a chunk is length, name, payload, checksum
+    while start + 12 <= len(data):
+        length = int.from_bytes(data[start : start + 4], "big")
+        if data[start + 4 : start + 8] == b"eXIf":
+            return data[start + 8 : start + 8 + length]
+        start += 12 + length
+    return b""
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> RGB:

@@ -1,0 +1,158 @@
+"""The recogniser with a fake detector and a fake reader, and the model folders that it refuses."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pipeline.recognizer import BundleError, Recognizer, read_bundle, cut, widen
+from pipeline.records import Box, Detection, Quad, Reading
+
+
+def detection(x1, y1, x2, y2, score=0.9):
+    box = Box(x1, y1, x2, y2)
+    return Detection(box, Quad.of_box(box), score)
+
+
+class FakeDetector:
+    """Finds what it was told, image by image."""
+
+    def __init__(self, *found):
+        self.found = list(found)
+
+    def detect(self, images, min_score=0.3):
+        assert len(images) == len(self.found)
+        return [[d for d in detections if d.score >= min_score] for detections in self.found]
+
+
+class FakeReader:
+    """Reads a crop's mean grey as its text, and remembers how it was called."""
+
+    def __init__(self):
+        self.calls = []
+
+    def read(self, crops):
+        self.calls.append(len(crops))
+        return [Reading(str(round(float(crop.mean()))), 0.5) for crop in crops]
+
+
+def photo(**patches):
+    """A black photo; patches are grey levels on boxes."""
+    image = np.zeros((200, 300, 3), dtype=np.uint8)
+    for level, (x1, y1, x2, y2) in patches.items():
+        image[y1:y2, x1:x2] = int(level[1:])
+    return image
+
+
+def test_each_detection_gets_its_own_crops_reading_in_one_call():
+    images = [photo(g50=(0, 0, 100, 50), g100=(150, 100, 300, 200)), photo(), photo(g200=(0, 100, 300, 200))]
+    detector = FakeDetector(
+        [detection(20, 10, 80, 40), detection(170, 120, 280, 180, 0.8)], [], [detection(50, 120, 250, 180)]
+    )
+    reader = FakeReader()
+    result = Recognizer(detector, reader).recognize(images)
+    assert [[r.reading.text for r in row] for row in result] == [["50", "100"], [], ["200"]]
+    assert [[r.detection for r in row] for row in result] == detector.found
+    assert reader.calls == [3]
+
+
+def test_detections_below_the_score_are_not_read():
+    detector = FakeDetector([detection(0, 0, 50, 20, 0.9), detection(60, 60, 90, 90, 0.4)])
+    assert len(Recognizer(detector, FakeReader()).recognize([photo()], min_score=0.5)[0]) == 1
+
+
+@pytest.mark.parametrize("found", [[], [[]], [[], []]])
+def test_nothing_found_is_not_read(found):
+    reader = FakeReader()
+    assert Recognizer(FakeDetector(*found), reader).recognize([photo()] * len(found)) == found
+    assert reader.calls == []
+
+
+def test_widen_moves_corners_along_the_plates_own_sides():
+    assert widen(Quad((0, 0), (100, 0), (100, 20), (0, 20)), 0.02, 0.1) == Quad(
+        (-2, -2), (102, -2), (102, 22), (-2, 22)
+    )
+    turned = Quad((20, 0), (20, 100), (0, 100), (0, 0))  # the plate's own top is the picture's right
+    assert widen(turned, 0.02, 0.1) == Quad((22, -2), (22, 102), (-2, 102), (-2, -2))
+
+
+@pytest.mark.parametrize(
+    ("name", "quad", "height"),
+    [
+        ("small plates are enlarged", Quad((10, 10), (50, 10), (50, 20), (10, 20)), 64),
+        ("large ones keep their height", Quad((10, 10), (290, 10), (290, 130), (10, 130)), 120),
+        ("beyond the picture", Quad((-50, -50), (30, -50), (30, -20), (-50, -20)), 64),
+        ("no height at all", Quad((10, 10), (50, 10), (50, 10), (10, 10)), 64),
+    ],
+)
+def test_cut(name, quad, height):
+    crop = cut(photo(), Box(5, 5, 25, 15), quad)
+    assert (crop.shape[0], crop.shape[2], crop.dtype) == (height, 3, np.uint8)
+    assert crop.shape[1] >= height // 2
+
+
+def test_cut_follows_the_corners():
+    image = photo()
+    image[50:100, 100:150] = 255  # the right half of the plate
+    box = Box(50, 50, 150, 100)
+    crop = cut(image, box, Quad.of_box(box))
+    assert cut(image, box).tolist() == crop.tolist()
+    assert crop[:, : crop.shape[1] // 3].max() == 0
+    assert crop[20:40, 2 * crop.shape[1] // 3 : -8].min() == 255
+    upside_down = cut(image, box, Quad((150, 100), (50, 100), (50, 50), (150, 50)))
+    assert upside_down[20:40, 8 : upside_down.shape[1] // 3].min() == 255
+
+
+def test_crossed_corners_of_a_detection_give_its_box():
+    image = photo(g90=(50, 50, 150, 100))
+    box = Box(60, 60, 140, 90)
+    crossed = Quad((60, 60), (140, 90), (140, 60), (60, 90))
+    assert cut(image, box, crossed).tolist() == cut(image, box).tolist()
+
+
+BUNDLE = {
+    "version": 1,
+    "detector": {"float": "detector.onnx", "int8": "detector.int8.onnx"},
+    "reader": {"float": "reader.onnx", "int8": "reader.int8.onnx"},
+    "sha256": {"detector.onnx": "0" * 64, "reader.onnx": "0" * 64},
+}
+
+
+def test_a_whole_bundle_passes(tmp_path):
+    (tmp_path / "bundle.json").write_text(json.dumps(BUNDLE))
+    assert read_bundle(tmp_path) == BUNDLE
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("missing", None, "no bundle.json"),
+        ("half-written", json.dumps(BUNDLE)[:40], "damaged"),
+        ("not an object", "[]", "version 1"),
+        ("of another version", json.dumps({**BUNDLE, "version": 2}), "version 1"),
+        ("without a reader", json.dumps({k: v for k, v in BUNDLE.items() if k != "reader"}), "no float reader"),
+        ("outside the folder", json.dumps({**BUNDLE, "detector": {"float": "../d.onnx"}}), "plain file name"),
+        ("without sums", json.dumps({**BUNDLE, "sha256": {}}), "no SHA-256 of detector.onnx"),
+        ("sums of nothing", json.dumps({**BUNDLE, "sha256": None}), "no SHA-256 of detector.onnx"),
+    ],
+)
+def test_a_broken_bundle_is_refused_with_its_path(tmp_path, name, text, message):
+    if text is not None:
+        (tmp_path / "bundle.json").write_text(text)
+    with pytest.raises(BundleError, match=message) as caught:
+        Recognizer.load(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_tesseract_needs_no_reader_in_the_bundle(tmp_path):
+    (tmp_path / "bundle.json").write_text(json.dumps({**BUNDLE, "reader": None}))
+    read_bundle(tmp_path, parts=("detector",))
+
+
+def test_the_recogniser_imports_nothing_heavy():
+    heavy = ("tensorflow", "keras", "dvc", "mlflow", "great_expectations", "matplotlib", "scipy")
+    code = f"import sys, pipeline.recognizer; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -69,7 +69,9 @@ $(READY): | debian
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=... names another one")'
 	[ -x $(UV) ] || { $(PYTHON) -m venv .venv/uv; .venv/uv/bin/pip install -q --disable-pip-version-check uv==$(UV_VERSION); }
 	[ -x .venv/bin/python ] || $(UV) venv -q --allow-existing .venv
-	$(UV) pip sync -q requirements.lock || .venv/uv/bin/pip --python .venv/bin/python install -q --no-deps -r requirements.lock
+	echo "Installing requirements.lock into .venv (a minute or two) ..."
+	$(UV) pip sync -q requirements.lock 2>.venv/uv.log ||
+		.venv/uv/bin/pip --python .venv/bin/python install -q --disable-pip-version-check --no-deps -r requirements.lock
 	$(UV) pip install -q --no-deps --no-build-isolation -e .
 	rm -f .venv/ready-*
 	touch $@

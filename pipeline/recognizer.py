@@ -105,7 +105,7 @@ def widen(quad: Quad, across: float = ACROSS, down: float = DOWN) -> Quad:
 def read_bundle(
     bundle_dir: Path, precision: Precision = "float", parts: Sequence[str] = ("detector", "reader")
 ) -> dict[str, Any]:
-    """The bundle.json of a folder; BundleError where it is missing, damaged, of another version or names no such network.
+    """A folder's bundle.json; BundleError where it is missing, damaged, of another version or names no such network.
 
     The networks' bytes are checked against its SHA-256 sums when they are opened (sessions.Session); here only that
     each network to be opened is a plain file name with a sum.

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.recognizer import BundleError, Recognizer, read_bundle, cut, widen
+from pipeline.recognizer import BundleError, Recognizer, cut, read_bundle, widen
 from pipeline.records import Box, Detection, Quad, Reading
 
 

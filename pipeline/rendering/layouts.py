@@ -84,9 +84,7 @@ def _syntax(patterns: tuple[str, ...], letters: str, prefixes: tuple[str, ...]) 
     return re.compile("|".join(alternatives))
 
 
-_IN_STATES = (
-    "AP AR AS BR CG CH DD DL GA GJ HP HR JH JK KA KL LA LD MH ML MN MP MZ NL OD OR PB PY RJ SK TN TR TS UK UP WB".split()
-)
+_IN_STATES = "AP AR AS BR CG CH DD DL GA GJ HP HR JH JK KA KL LA LD MH ML MN MP MZ NL OD OR PB PY RJ SK TN TR TS UK UP WB".split()
 _IN_PATTERNS = ("@ 99 A 9999", "@ 99 AA 9999", "@ 9A AA 9999", "@ 99 9999", "@ 9 AAA 9999")
 _IN_TWO = ("@ 99 A/9999", "@ 99 AA/9999", "@-99/AA-9999", "@ 9A AA/9999", "@99/A 9999", "@ 99 AA/999", "@99AA/9")
 _IN_PAINTS = ((WHITE, BLACK), (WHITE, BLACK), (WHITE, BLACK), (YELLOW, BLACK), (BLACK, YELLOW), (GREEN, WHITE))

@@ -18,7 +18,7 @@ from pipeline.records import Box
 from pipeline.rendering import layouts, wear
 from pipeline.rendering.fonts import Face, FontBook
 from pipeline.rendering.layouts import Colour, Layout
-from pipeline.rendering.perspective import Corners, homography, rectangle, through, turned_quad
+from pipeline.rendering.perspective import Corners, homography, rectangle, turned_quad
 from pipeline.rendering.strokes import HEIGHT, Mask
 from pipeline.rendering.wear import RGB
 
@@ -26,6 +26,9 @@ Canvas = NDArray[np.float32]  # (h, w, 3) RGB 0..255
 
 MIN_CHAR_HEIGHT = 8.0  # pixels in the photo, of a character that a person can still read
 _SEPARATORS = {" ": 0.42, "-": 0.42, ".": 0.34, "*": 0.62}  # widths, as shares of the characters' height
+
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,11 @@ def _grey(colour: Colour | NDArray[np.float32]) -> float:
     return float(0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2])
 
 
+def _jittered(rng: np.random.Generator, colour: Colour) -> NDArray[np.float32]:
+    """A colour a little lighter or darker, and hardly another hue."""
+    return np.clip(np.asarray(colour) + rng.normal(0, 9) + rng.normal(0, 3, 3), 0, 255).astype(np.float32)
+
+
 class _Easel:
     """One plate while it is painted, in float RGB."""
 
@@ -103,8 +111,8 @@ class _Easel:
         self.height = height
         self.width = max(height, round(height * layout.aspect * rng.uniform(0.96, 1.04)))
         ground, ink = layout.paints[int(rng.integers(len(layout.paints)))]
-        self.ground = np.clip(np.asarray(ground, np.float32) + rng.normal(0, 8, 3), 0, 255).astype(np.float32)
-        self.ink = np.clip(np.asarray(ink, np.float32) + rng.normal(0, 8, 3), 0, 255).astype(np.float32)
+        self.ground = _jittered(rng, ground)
+        self.ink = _jittered(rng, ink)
         self.contrast = abs(_grey(self.ground) - _grey(self.ink))
         self.image: Canvas = np.empty((height, self.width, 3), np.float32)
         self.image[:] = self.ground
@@ -216,8 +224,7 @@ class _Easel:
             colour = rng.uniform(20, 245, 3).astype(np.float32)
             self.image[int(y) : int(y + deep), int(x) : int(x + wide)] = colour
             ink = np.full(3, 245.0 if _grey(colour) < 128 else 20.0, np.float32)
-            months = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
-            words = months[int(rng.integers(12))] if side == 0 else f"{int(rng.integers(0, 30)):02d}"
+            words = _MONTHS[int(rng.integers(12))] if side == 0 else f"{int(rng.integers(0, 30)):02d}"
             self._caption(words, x + wide / 2, y + deep / 2, 0.62 * deep, ink, room=0.8 * wide)
 
     # the characters
@@ -305,7 +312,9 @@ class _Easel:
         if kind == "-":
             half = rng.uniform(0.05, 0.08) * deep
             inset = 0.12 * width
-            self.mask[round(middle - half) : round(middle + half) + 1, round(x + inset) : round(x + width - inset)] = 255
+            self.mask[round(middle - half) : round(middle + half) + 1, round(x + inset) : round(x + width - inset)] = (
+                255
+            )
         elif kind == ".":
             centre = (round((x + width / 2) * 16), round(middle * 16))
             cv2.circle(self.mask, centre, round(rng.uniform(0.06, 0.1) * deep * 16), 255, -1, cv2.LINE_AA, 4)
@@ -322,7 +331,13 @@ class _Easel:
         if kind < 0.4:  # two seals, one above the other, or one
             for offset in (-0.26 * deep, 0.24 * deep) if rng.random() < 0.5 else (0.0,):
                 cv2.circle(
-                    mask, (round(x * 16), round((y + offset) * 16)), max(16, round(radius * 16)), 255, -1, cv2.LINE_AA, 4
+                    mask,
+                    (round(x * 16), round((y + offset) * 16)),
+                    max(16, round(radius * 16)),
+                    255,
+                    -1,
+                    cv2.LINE_AA,
+                    4,
                 )
         elif kind < 0.75:  # a sticker
             a, b = 0.36 * width, rng.uniform(0.25, 0.5) * deep
@@ -411,8 +426,10 @@ class _Easel:
     # paint
 
     def _blend(self, mask: Mask, colour: NDArray[np.float32], strength: float = 1.0) -> None:
-        share = (mask.astype(np.float32) * (strength / 255.0))[..., None]
-        self.image += (colour - self.image) * share
+        x, y, w, h = cv2.boundingRect(mask)
+        share = (mask[y : y + h, x : x + w].astype(np.float32) * np.float32(strength / 255.0))[..., None]
+        target = self.image[y : y + h, x : x + w]
+        target += (colour - target) * share
 
     def _caption(
         self, words: str, x: float, y: float, deep: float, colour: NDArray[np.float32], room: float | None = None
@@ -460,7 +477,7 @@ def render_crop(
     share = min(layout.char_height, layout.upper_height or 1.0)
     char_height = math.exp(rng.uniform(math.log(MIN_CHAR_HEIGHT), math.log(60.0)))
     seen_height = max(char_height / share, 11.0)  # of the plate, in the photo
-    drawn_height = int(np.clip(1.4 * seen_height, 40, 96))
+    drawn_height = int(np.clip(1.4 * seen_height, 40, 80))
     plate = render_plate(rng, layout, None, drawn_height, fonts)
     if plate.char_height * seen_height / drawn_height < 0.9 * MIN_CHAR_HEIGHT:
         seen_height = MIN_CHAR_HEIGHT * drawn_height / plate.char_height
@@ -483,52 +500,50 @@ def _surrounded(rng: np.random.Generator, plate: RGB, book: FontBook) -> tuple[R
     h, w = plate.shape[:2]
     pad = round(0.55 * h)
     tall, wide = h + 2 * pad, w + 2 * pad
-    picture = np.empty((tall, wide, 3), np.float32)
     level = rng.choice([rng.uniform(4, 40), rng.uniform(40, 140), rng.uniform(140, 245)], p=[0.5, 0.3, 0.2])
     base = np.clip(level + rng.normal(0, 26, 3) * (rng.random() < 0.5), 2, 250)
-    picture[:] = base
-    picture *= wear.smooth_field(rng, tall, wide, int(rng.integers(2, 6)), 0.7, 1.3)[..., None]
+    clouds = base * rng.uniform(0.7, 1.3, (int(rng.integers(2, 5)), int(rng.integers(2, 7)), 1))
+    picture: RGB = cv2.resize(clouds.clip(0, 255).astype(np.uint8), (wide, tall), interpolation=cv2.INTER_LINEAR)
     for _ in range(int(rng.integers(0, 5))):  # edges of bumper, boot lid, grille
         y = round(rng.uniform(0, tall))
-        shade = rng.uniform(0, 255) * np.ones(3)
+        shade = (rng.uniform(0, 255),) * 3
         thick = max(1, round(rng.uniform(0.01, 0.14) * h))
-        cv2.line(picture, (0, y), (wide, round(y + rng.normal(0, 0.15) * h)), shade.tolist(), thick, cv2.LINE_AA)
-    x0 = y0 = pad
+        cv2.line(picture, (0, y), (wide, round(y + rng.normal(0, 0.15) * h)), shade, thick, cv2.LINE_AA)
     if rng.random() < 0.4:
         _framed(rng, picture, pad, h, w, book)
     elif rng.random() < 0.5:  # its shadow
         by = max(1, round(0.05 * h))
-        picture[y0 + by : y0 + h + by, x0 + by : x0 + w + by] *= rng.uniform(0.2, 0.7)
-    outline = np.zeros((h, w), np.uint8)
+        below = picture[pad + by : pad + h + by, pad + by : pad + w + by]
+        below[:] = (below * rng.uniform(0.2, 0.7)).astype(np.uint8)
     radius = rng.uniform(0.0, 0.1) * h
-    cv2.fillPoly(outline, [_rounded(0, 0, w - 1, h - 1, radius)], 255, cv2.LINE_AA, 4)
-    share = (outline.astype(np.float32) / 255.0)[..., None]
-    target = picture[y0 : y0 + h, x0 : x0 + w]
-    target += (plate - target) * share
-    return np.clip(picture, 0, 255).astype(np.uint8), rectangle(w, h) + pad
+    corners = picture[pad : pad + h, pad : pad + w].copy()
+    picture[pad : pad + h, pad : pad + w] = plate
+    if radius > 1:
+        outside = np.full((h, w), 255, np.uint8)
+        cv2.fillPoly(outside, [_rounded(0, 0, w - 1, h - 1, radius)], 0, cv2.LINE_8, 4)
+        cv2.copyTo(corners, outside, picture[pad : pad + h, pad : pad + w])
+    return picture, rectangle(w, h) + pad
 
 
-def _framed(rng: np.random.Generator, picture: Canvas, pad: int, h: int, w: int, book: FontBook) -> None:
+def _framed(rng: np.random.Generator, picture: RGB, pad: int, h: int, w: int, book: FontBook) -> None:
     """A plate holder, often with a dealer's name on it."""
     side = rng.uniform(0.03, 0.09) * h
     below = rng.uniform(0.04, 0.28) * h
     dark = rng.random() < 0.75
-    colour = (rng.uniform(5, 50) if dark else rng.uniform(140, 240)) * np.ones(3)
     x0, y0 = round(pad - side), round(pad - side)
     x1, y1 = round(pad + w + side), round(pad + h + below)
-    picture[y0:y1, x0:x1] = colour
+    picture[y0:y1, x0:x1] = round(rng.uniform(5, 50) if dark else rng.uniform(140, 240))
     if below < 0.12 * h:
         return
-    words = _DEALERS[int(rng.integers(len(_DEALERS)))]
-    ink = book.caption(rng, words)
+    ink = book.caption(rng, _DEALERS[int(rng.integers(len(_DEALERS)))])
     deep = max(2, round(0.55 * below))
-    wide = min(round(ink.shape[1] * deep / ink.shape[0]), round(0.9 * w))
-    small = cv2.resize(ink, (max(wide, 2), deep), interpolation=cv2.INTER_AREA)
+    wide = max(2, min(round(ink.shape[1] * deep / ink.shape[0]), round(0.9 * w)))
+    share = cv2.resize(ink, (wide, deep), interpolation=cv2.INTER_AREA)[..., None] / np.float32(255)
     top = round(pad + h + 0.22 * below)
-    left = round(pad + (w - small.shape[1]) * rng.uniform(0.2, 0.8))
-    target = picture[top : top + deep, left : left + small.shape[1]]
+    left = round(pad + (w - wide) * rng.uniform(0.2, 0.8))
+    target = picture[top : top + deep, left : left + wide]
     paint = rng.uniform(180, 250) if dark else rng.uniform(5, 60)
-    target += (paint - target) * (small[: target.shape[0]].astype(np.float32) / 255.0)[..., None]
+    target[:] = (target + (paint - target) * share).astype(np.uint8)
 
 
 _DEALERS = (

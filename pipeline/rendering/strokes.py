@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -64,7 +64,7 @@ def _choice(rng: np.random.Generator, *weights: float) -> int:
     return int(rng.choice(len(weights), p=np.asarray(weights) / sum(weights)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def style(family: str, index: int) -> Style:
     """The `index`-th style of a family (0 <= index < VARIETY): the same one on every machine."""
     rng = np.random.default_rng([FAMILIES.index(family), index])

@@ -1,0 +1,153 @@
+"""What `alpr doctor` looks at: the programs, the shipped weights, and what DVC has stored in this folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.images import sha256
+from pipeline.recognizer import read_bundle
+
+CACHE = Path(".dvc", "cache", "files", "md5")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: whether it is well, and what was seen or what to do."""
+
+    subject: str
+    good: bool
+    says: str
+
+
+def examine(project: Path, weights: Path) -> list[Finding]:
+    """Everything; the findings on DVC only where `project` has a dvc.yaml."""
+    findings = [check_python(), check_tesseract(), check_weights(weights)]
+    if (project / "dvc.yaml").exists():
+        findings += [check_lock(project / "dvc.lock"), check_cache(project / CACHE, project / "dvc.lock")]
+    return findings
+
+
+def check_python() -> Finding:
+    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return Finding("Python", good, f"{platform.python_version()}" if good else "3.11 to 3.13 is needed; run make setup")
+
+
+def check_tesseract() -> Finding:
+    """The baseline reader's program."""
+    program = shutil.which("tesseract")
+    if program is None:
+        return Finding("tesseract", False, "not installed; run `sudo apt-get install tesseract-ocr`")
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("tesseract", False, f"does not run ({error}); install tesseract-ocr again")
+    return Finding("tesseract", True, (done.stdout or done.stderr).splitlines()[0])
+
+
+def check_weights(folder: Path) -> Finding:
+    """Each file of the bundle against the SHA-256 written in it."""
+    restore = "restore the files, or install the package again"
+    try:
+        sums = read_bundle(folder)["sha256"]
+        wrong = [name for name, digest in sums.items() if sha256((folder / name).read_bytes()) != digest]
+    except (ValueError, OSError) as error:
+        return Finding("weights", False, f"{error}; {restore}")
+    if wrong:
+        return Finding("weights", False, f"{folder}: {', '.join(wrong)} not as bundle.json says; {restore}")
+    return Finding("weights", True, f"{len(sums)} files, each with its SHA-256")
+
+
+def check_lock(path: Path) -> Finding:
+    """An empty or half-written dvc.lock makes `dvc repro` refuse; it does not heal itself."""
+    if not path.exists():
+        return Finding("dvc.lock", True, "none yet; `make run` writes it")
+    try:
+        lock: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        lock = None
+    wrong = lock_fault(lock)
+    if wrong:
+        how = (
+            "restore it with `git checkout dvc.lock` where it is committed; else delete it and run `dvc repro`, "
+            "which takes what is unchanged from DVC's run cache"
+        )
+        return Finding("dvc.lock", False, f"damaged ({wrong}); {how}")
+    return Finding("dvc.lock", True, f"whole, {len(lock['stages'])} stages")
+
+
+def lock_fault(lock: Any) -> str:
+    """What is wrong with a dvc.lock's content; an empty text where nothing is."""
+    if not isinstance(lock, dict):
+        return "empty or cut off"
+    if not isinstance(lock.get("stages"), dict):
+        return "it has no stages"
+    for name, stage in lock["stages"].items():
+        if not isinstance(stage, dict) or not isinstance(stage.get("cmd"), str):
+            return f"stage {name} is cut off"
+        for entry in [*(stage.get("deps") or []), *(stage.get("outs") or [])]:
+            digest = entry.get("md5", "") if isinstance(entry, dict) else ""
+            if len(str(digest).removesuffix(".dir")) != 32:
+                return f"stage {name} has an entry without its hash"
+    return ""
+
+
+def check_cache(folder: Path, lock: Path) -> Finding:
+    """Every object of DVC's cache against the MD5 that names it; `dvc checkout` itself does not look."""
+    count, wrong = 0, []
+    for path in objects(folder):
+        count += 1
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "md5").hexdigest() != digest_of(path).removesuffix(".dir"):
+                wrong.append(path)
+    if not wrong:
+        return Finding("DVC cache", True, f"{count} files, each true to its hash")
+    stages = owners({digest_of(path) for path in wrong}, folder, lock)
+    mend = "".join(f"; then `dvc repro --force --single-item {stage}`" for stage in stages)
+    return Finding("DVC cache", False, f"damaged, so delete: {' '.join(map(str, wrong))}{mend}")
+
+
+def owners(digests: set[str], folder: Path, lock: Path) -> list[str]:
+    """The stages of dvc.lock whose outputs hold one of these objects."""
+    try:
+        stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        return []
+    return [
+        name
+        for name, stage in stages.items()
+        if any(digests & {out.get("md5"), *members(folder, str(out.get("md5")))} for out in stage.get("outs") or [])
+    ]
+
+
+def members(folder: Path, digest: str) -> list[str]:
+    """The objects that a folder's listing names; none for a file."""
+    if not digest.endswith(".dir"):
+        return []
+    try:
+        listing = json.loads((folder / digest[:2] / digest[2:]).read_text(encoding="utf-8"))
+        return [entry["md5"] for entry in listing]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def digest_of(path: Path) -> str:
+    """ab/cdef -> abcdef, with .dir where it is a folder's listing."""
+    return path.parent.name + path.name
+
+
+def objects(folder: Path) -> Iterator[Path]:
+    """The cache's files, ab/cdef... each; DVC's temporary files left out."""
+    for path in sorted(folder.glob("[0-9a-f][0-9a-f]/*")):
+        if len(path.name.removesuffix(".dir")) == 30:
+            yield path

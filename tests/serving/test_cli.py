@@ -1,0 +1,155 @@
+"""The command line with a fake recogniser: rows, tables, crops, exit codes."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.images import encode_png, read_image
+from pipeline.records import Box, Detection, Quad, Reading, Recognition
+from pipeline.serving.cli import app
+
+BOX = Box(10, 12.345, 50, 24)
+DETECTION = Detection(BOX, Quad.of_box(BOX), 0.98765)
+READING = Reading("AB12", 0.9, (0.9, 0.8, 0.7, 0.6), "GB")
+
+
+class FakeDetector:
+    """One plate in every picture that is not black."""
+
+    def detect(self, images, min_score=0.3):
+        return [[DETECTION] if image.any() and DETECTION.score >= min_score else [] for image in images]
+
+
+class FakeReader:
+    def read(self, crops):
+        return [READING if crop.any() else Reading("", 0.0) for crop in crops]
+
+
+class FakeRecognizer:
+    def recognize(self, images, min_score):
+        return [[Recognition(one, READING) for one in found] for found in FakeDetector().detect(images, min_score)]
+
+
+@pytest.fixture
+def alpr(monkeypatch):
+    """Runs a command line on fakes; returns what CliRunner saw."""
+    monkeypatch.setattr("pipeline.recognizer.Recognizer.load", lambda *args, **options: FakeRecognizer())
+    monkeypatch.setattr("pipeline.recognizer.read_bundle", lambda *args, **options: {})
+    monkeypatch.setattr("pipeline.detectors.detector.Detector", lambda *args, **options: FakeDetector())
+    monkeypatch.setattr("pipeline.readers.reader.NetworkReader", lambda *args, **options: FakeReader())
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """a.png with a plate, b.png without, c.png broken."""
+    for name, grey in (("a", 200), ("b", 0)):
+        (tmp_path / f"{name}.png").write_bytes(encode_png(np.full((40, 60, 3), grey, dtype=np.uint8)))
+    (tmp_path / "c.png").write_bytes(b"not an image")
+    return tmp_path
+
+
+def lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_recognize_prints_a_line_for_each_image(alpr, photos):
+    result = alpr("recognize", photos / "a.png", photos / "b.png", "--json")
+    assert result.exit_code == 0
+    assert lines(result) == [
+        {
+            "image": str(photos / "a.png"),
+            "width": 60,
+            "height": 40,
+            "plates": [
+                {
+                    "box": [10, 12.35, 50, 24],
+                    "corners": [[10, 12.35], [50, 12.35], [50, 24], [10, 24]],
+                    "score": 0.9877,
+                    "text": "AB12",
+                    "text_score": 0.9,
+                    "char_scores": [0.9, 0.8, 0.7, 0.6],
+                    "region": "GB",
+                }
+            ],
+        },
+        {"image": str(photos / "b.png"), "width": 60, "height": 40, "plates": []},
+    ]
+
+
+def test_one_bad_input_stops_no_other_and_is_named(alpr, photos):
+    result = alpr("recognize", photos / "c.png", "gone.png", photos / "a.png", "--json")
+    assert result.exit_code == 1
+    broken, gone, good = lines(result)
+    assert broken["image"] == str(photos / "c.png")
+    assert gone == {"image": "gone.png", "error": "no such file or folder"}
+    assert len(good["plates"]) == 1
+    assert "c.png" in result.stderr
+    assert "gone.png" in result.stderr
+
+
+def test_a_failing_network_is_a_row_too(alpr, photos, monkeypatch):
+    def fail(self, images, min_score):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(FakeRecognizer, "recognize", fail)
+    assert lines(alpr("recognize", photos / "a.png", "--json")) == [
+        {"image": str(photos / "a.png"), "error": "no memory"}
+    ]
+
+
+def test_the_table_names_text_and_pictures_without_plates(alpr, photos):
+    result = alpr("recognize", photos / "a.png", photos / "b.png")
+    assert result.exit_code == 0
+    assert "AB12" in result.stdout
+    assert "no plate" in result.stdout
+
+
+def test_min_score_reaches_the_recogniser(alpr, photos):
+    assert lines(alpr("recognize", photos / "a.png", "--json", "--min-score", "0.99"))[0]["plates"] == []
+
+
+def test_detect_writes_rectified_crops_that_do_not_overwrite_each_other(alpr, photos, tmp_path):
+    (photos / "more").mkdir()
+    (photos / "more" / "a.png").write_bytes((photos / "a.png").read_bytes())
+    result = alpr("detect", photos / "a.png", photos / "more", "--crops", tmp_path / "crops", "--json")
+    crops = [plate["crop"] for row in lines(result) for plate in row["plates"]]
+    assert crops == [str(tmp_path / "crops" / name) for name in ("a-1.png", "a-2.png")]
+    assert "text" not in lines(result)[0]["plates"][0]
+    assert all(read_image(tmp_path / "crops" / name).shape[0] >= 64 for name in ("a-1.png", "a-2.png"))
+
+
+def test_read_gives_a_reading_for_each_crop_and_a_no_read_is_empty(alpr, photos):
+    good, blank = lines(alpr("read", photos / "a.png", photos / "b.png", "--json"))
+    assert (good["text"], good["score"], good["region"]) == ("AB12", 0.9, "GB")
+    assert (blank["text"], blank["score"], blank["char_scores"]) == ("", 0.0, [])
+    assert "(not read)" in alpr("read", photos / "b.png").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("no such option", ["recognize", "a.png", "--colour"]),
+        ("no input", ["recognize"]),
+        ("score above one", ["recognize", "a.png", "--min-score", "2"]),
+        ("unknown reader", ["read", "a.png", "--reader", "magic"]),
+    ],
+)
+def test_wrong_usage_ends_with_2(alpr, name, arguments):
+    assert alpr(*arguments).exit_code == 2
+
+
+def test_a_model_folder_without_a_model_is_a_sentence_and_2(tmp_path):
+    result = CliRunner().invoke(app, ["recognize", "a.png", "--model", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "bundle.json" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_doctor_ends_with_1_when_something_is_wrong(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1
+    assert "PROBLEM tesseract" in result.stdout

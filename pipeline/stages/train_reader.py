@@ -1,0 +1,68 @@
+"""train_reader: the OCR network learns from the augmented crops, from the shipped weights or from nothing.
+
+python -m pipeline.stages.train_reader --data data/augmented/reader --out models/reader
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import typer
+
+from pipeline import checkpoints, params
+
+
+def main(data: Path, out: Path, work: Path = Path("checkpoints/train_reader")) -> None:
+    try:
+        settings = params.load()
+        train_reader(data, out, work, settings.train_reader, settings.seed)
+    except (ValueError, RuntimeError) as error:  # every error of ours is a sentence for the person who runs this
+        raise SystemExit(f"train_reader: {error}") from None
+
+
+def train_reader(data: Path, out: Path, work: Path, settings: params.TrainReader, seed: int) -> None:
+    from pipeline import fitting
+    from pipeline.readers import training
+
+    crops, labels, learnt = training.load_stored(data / "train")
+    val_crops, val_labels, _ = training.load_stored(data / "val")
+    network, seen = training.start(starting_weights(settings.weights), settings.width)
+    train = training.StoredCrops(crops, labels, settings.batch_size, seed, shuffle=True)
+    validation = training.StoredCrops(val_crops, val_labels, settings.batch_size, seed, shuffle=False)
+    schedule = fitting.Schedule(settings.epochs, settings.learning_rate, settings.patience, settings.ema, seed=seed)
+    history = fitting.fit(network, training.loss, train, validation, schedule, work, fingerprint(data, settings, seed))
+    figures = {"epochs": len(history), "val_exact": training.exact_match(network, validation)}
+    fitting.write_history(out / "history.csv", history)
+    training.save(network, out, settings.width, seen | set(learnt), figures)
+    print(f"{out}: {len(crops):,} crops, {len(history)} epochs, exact match on val {figures['val_exact']:.3f}")
+
+
+def starting_weights(choice: str) -> Path | None:
+    """The folder of the weights to start from; None to start from nothing."""
+    if choice == "none":
+        return None
+    folder = checkpoints.SHIPPED / "reader"
+    if not (folder / "card.json").exists():
+        raise checkpoints.CheckpointError(
+            f"train_reader.weights is `shipped`, but {folder} holds no checkpoint; "
+            "restore it, or set train_reader.weights to none in params.yaml"
+        )
+    return folder
+
+
+def fingerprint(data: Path, settings: params.TrainReader, seed: int) -> str:
+    """A digest of all that the result depends on: data, params, starting weights."""
+    digest = hashlib.sha256(json.dumps([settings.model_dump(), seed]).encode())
+    for path in sorted(data.glob("*/*.npy")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    start = starting_weights(settings.weights)
+    if start is not None:
+        digest.update((start / "card.json").read_bytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    typer.run(main)

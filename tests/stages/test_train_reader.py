@@ -1,0 +1,60 @@
+"""The train_reader stage: from stored crops to a checkpoint folder, and what it says when it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import checkpoints, params
+from pipeline.stages import train_reader
+
+SETTINGS = params.TrainReader(weights="none", width=16, epochs=1, batch_size=8, learning_rate=1e-3, patience=2, ema=0.5)
+
+
+def write_split(folder: Path, count: int, seen: str) -> None:
+    folder.mkdir(parents=True)
+    np.save(folder / "crops.npy", np.random.default_rng(0).integers(0, 256, (count, 64, 192), dtype=np.uint8))
+    labels = np.full((count, 12), -1, np.int8)
+    labels[:, :3] = 7
+    np.save(folder / "labels.npy", labels)
+    (folder / "seen.txt").write_text(seen)
+
+
+def test_it_writes_a_checkpoint_and_the_curves(tmp_path: Path) -> None:
+    write_split(tmp_path / "data/train", 16, "b" * 64 + "\n")
+    write_split(tmp_path / "data/val", 8, "c" * 64 + "\n")
+    train_reader.train_reader(tmp_path / "data", tmp_path / "out", tmp_path / "work", SETTINGS, seed=3)
+    arrays, card = checkpoints.load(tmp_path / "out")
+    assert card["kind"] == "reader"
+    assert card["width"] == 16
+    assert card["epochs"] == 1
+    assert all(value.dtype == np.float16 for value in arrays.values())
+    assert checkpoints.read_seen(tmp_path / "out") == {"b" * 64}  # val is looked at, not learnt from
+    assert (tmp_path / "out/history.csv").read_text().splitlines()[0] == "epoch,loss,val_loss"
+    first = (tmp_path / "out/weights.npz").read_bytes()
+    train_reader.train_reader(tmp_path / "data", tmp_path / "out", tmp_path / "work", SETTINGS, seed=3)
+    assert (tmp_path / "out/weights.npz").read_bytes() == first
+
+
+def test_missing_shipped_weights_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "SHIPPED", tmp_path)
+    with pytest.raises(checkpoints.CheckpointError, match=r"set train_reader\.weights to none"):
+        train_reader.starting_weights("shipped")
+    assert train_reader.starting_weights("none") is None
+
+
+def test_the_fingerprint_follows_data_and_params(tmp_path: Path) -> None:
+    write_split(tmp_path / "data/train", 4, "")
+    first = train_reader.fingerprint(tmp_path / "data", SETTINGS, 1)
+    assert first == train_reader.fingerprint(tmp_path / "data", SETTINGS, 1)
+    assert first != train_reader.fingerprint(tmp_path / "data", SETTINGS, 2)
+    np.save(tmp_path / "data/train/labels.npy", np.zeros((4, 12), np.int8))
+    assert first != train_reader.fingerprint(tmp_path / "data", SETTINGS, 1)
+
+
+def test_errors_reach_the_user_as_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="run from the project's root"):
+        train_reader.main(tmp_path / "data", tmp_path / "out")

@@ -209,7 +209,7 @@ def _save(response: httpx.Response, part: Path, have: int) -> None:
     )
     with part.open("ab" if have else "wb") as file, Progress(*columns) as progress:
         task = progress.add_task("Downloading", total=total, completed=have)
-        for chunk in response.iter_raw(CHUNK):
+        for chunk in response.iter_raw():
             have += len(chunk)
             if have > MAX_BYTES:
                 raise OriginError(f"the download is larger than the cap of {MAX_BYTES:,} bytes")
@@ -285,7 +285,7 @@ def _zip_members(archive: Path) -> Iterator[list[_Member]]:
 
 @contextmanager
 def _tar_members(archive: Path, stream: IO[bytes], caps: Caps) -> Iterator[list[_Member]]:
-    bounded = cast(IO[bytes], _Bounded(stream, _budget(archive, caps)))
+    bounded = cast(IO[bytes], _Bounded(stream, archive.name, _budget(archive, caps)))
     with stream, tarfile.open(fileobj=bounded, mode="r:") as opened:
         members = []
         for info in opened:
@@ -306,12 +306,12 @@ def _extract(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
 class _Bounded:
     """A stream that is read in small pieces up to a budget, so that no header makes tarfile swallow it whole."""
 
-    def __init__(self, stream: IO[bytes], budget: int) -> None:
-        self._stream, self._budget = stream, budget
+    def __init__(self, stream: IO[bytes], name: str, budget: int) -> None:
+        self._stream, self._name, self._budget = stream, name, budget
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= 16 * CHUNK:
-            raise OriginError(f"a tar header of {size:,} bytes: this is a bomb; nothing was unpacked")
+            raise OriginError(f"{self._name}: a header of {size:,} bytes: taken for a bomb; nothing was unpacked")
         self._check(self._stream.tell() + size)
         return self._stream.read(size)
 
@@ -324,7 +324,9 @@ class _Bounded:
 
     def _check(self, position: int) -> None:
         if not 0 <= position <= self._budget:
-            raise OriginError(f"more than {self._budget:,} bytes when unpacked: taken for a bomb; nothing was unpacked")
+            raise OriginError(
+                f"{self._name}: unpacks to over {self._budget:,} bytes: taken for a bomb; nothing was unpacked"
+            )
 
 
 def _budget(archive: Path, caps: Caps) -> int:

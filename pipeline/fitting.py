@@ -50,7 +50,7 @@ class Batches(keras.utils.PyDataset):
     epoch: int = 0
 
 
-class _Objective(keras.Model):
+class Objective(keras.Model):
     """A network with its loss: Keras's own training step, our targets."""
 
     def __init__(self, network: keras.Model, loss: Loss) -> None:
@@ -116,7 +116,7 @@ def fit(
     data and params); otherwise training starts anew. Raises TrainingError when the loss stops being finite.
     """
     keras.utils.set_random_seed(schedule.seed)
-    objective = _Objective(network, loss)
+    objective = Objective(network, loss)
     total = max(1, len(train) * schedule.epochs)
     warmup = max(1, int(total * schedule.warmup))
     rate = keras.optimizers.schedules.CosineDecay(
@@ -226,12 +226,12 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
 
 def variables(network: keras.Model) -> Arrays:
     """The network's variables by path, as a checkpoint stores them (float16: a relative error of 5e-4)."""
-    return {v.path: np.asarray(keras.ops.convert_to_numpy(v)) for v in network.variables}
+    return {v.path: np.asarray(keras.ops.convert_to_numpy(v)) for v in network.weights}
 
 
 def assign(network: keras.Model, arrays: Mapping[str, NDArray[Any]], whose: str) -> None:
     """Puts arrays back by path; ValueError names the first variable that is missing or of another shape."""
-    for variable in network.variables:
+    for variable in network.weights:
         value = arrays.get(variable.path)
         if value is None:
             raise ValueError(f"{whose} has no {variable.path}: it is a checkpoint of another network")

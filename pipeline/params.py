@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -43,6 +44,17 @@ class Ufpr(Strict):
 
 class Voc(Strict):
     origin: str | list[str] | None  # folders (or archives) of images + Pascal VOC annotations
+    track: str | None = None  # a pattern whose group 1, found in a file's stem, names the video it is a frame of
+
+    @field_validator("track")
+    @classmethod
+    def _has_a_group(cls, pattern: str | None) -> str | None:
+        try:
+            if pattern is not None and re.compile(pattern).groups < 1:
+                raise ValueError(f"{pattern!r} has no (group) that names the video")
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return pattern
 
 
 class Crops(Strict):
@@ -59,6 +71,7 @@ class Validate(Strict):
     min_aspect: float  # width / height of a plate's box
     max_aspect: float
     duplicate_iou: Fraction  # two boxes of one picture above this are one plate drawn twice
+    quad_iou: Fraction  # a plate's corners and box agree by at least this
     clip_tolerance: float  # pixels a box may stand outside the image and be clipped
     max_failed: Fraction  # share of rows that may go to quarantine
     max_unpaired: Fraction  # share of images without annotation, or annotations without image
@@ -76,24 +89,26 @@ class Curate(Strict):
 
 class Augment(Strict):
     detector_crops: Positive
+    detector_val_crops: Positive
     detector_size: Positive  # pixels, square
     negative_share: Fraction  # crops that hold no plate
     transplant_share: Fraction  # crops that get another plate warped onto them
     reader_crops: Annotated[int, Field(ge=0)]  # real crops, augmented
     reader_rendered: Annotated[int, Field(ge=0)]  # plates rendered straight for the reader
-    reader_height: Positive
-    reader_width: Positive
+    reader_val_crops: Positive
 
 
 class TrainDetector(Strict):
     backbone: Literal["efficientnetb3", "efficientnetb0"]
     weights: Literal["shipped", "imagenet", "none"]
     cut: str  # the trunk's last block
+    activation: Literal["relu6", "swish"]  # of the trunk; weights: imagenet needs swish
     stride: Literal[4, 8]  # pixels a cell of the fused features
     width: Positive  # channels of the fused features
     freeze: str | None = None  # blocks up to and with this one are not trained
     head: Literal["corner"]
     epochs: Annotated[int, Field(ge=0)]
+    epoch_crops: Positive  # crops between two validations
     batch_size: Positive
     learning_rate: float
     patience: Positive

@@ -1,0 +1,249 @@
+"""Turns curated samples into training crops whose boxes, quads and texts stay true: albumentations, seeded by index.
+
+A detector's crop is a window of a photo at a random scale, so that plates of every size are seen; on some photos
+other plates, rendered or cut from other photos, are warped first, which gives exact corners in real surroundings.
+Crop i of a run is a pure function of (seed, i, samples): asking for more keeps the first ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A  # noqa: N812 (its own convention)
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images import RGB, read_image, rectify
+from pipeline.records import Box, Plate, Quad, Sample
+from pipeline.rendering import plates as plate_rendering
+from pipeline.rendering import scenes
+
+MAX_PLATES = 8  # kept for a crop
+MIN_HEIGHT = 4.0  # pixels: a plate lower than this is neither asked for nor counted as background
+MIN_VISIBLE = 0.7  # of its area: a plate cut more than this by the crop's edge, likewise
+FILL = 114
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A training crop: image (S, S, 3) and the plates in its own pixels; `legible` False ones are to be ignored."""
+
+    image: RGB
+    plates: tuple[Plate, ...]
+
+
+class Photos:
+    """Decoded photos by sample, kept in memory: training sets here are some hundred pictures."""
+
+    def __init__(self, root: Path, max_side: int = 1280) -> None:
+        self._root, self._max_side = root, max_side
+        self._cache: dict[str, tuple[RGB, float]] = {}
+
+    def get(self, sample: Sample) -> tuple[RGB, tuple[Plate, ...]]:
+        """The photo, scaled down to at most `max_side`, and its plates at that scale."""
+        if sample.image not in self._cache:
+            image = read_image(self._root / sample.image)
+            scale = min(1.0, self._max_side / max(image.shape[:2]))
+            if scale < 1:
+                image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
+            self._cache[sample.image] = (image, scale)
+        image, scale = self._cache[sample.image]
+        return image, tuple(_map(plate, lambda points: points * scale) for plate in sample.plates)
+
+
+def _map(plate: Plate, move: Any) -> Plate:
+    """The plate with its corners moved by `move`, a function of points (N, 2)."""
+    if plate.quad is not None:
+        corners = move(np.array(plate.quad.points, dtype=np.float64))
+        quad = Quad(*((float(x), float(y)) for x, y in corners))
+        return replace(plate, quad=quad, box=quad.box, char_boxes=(), vehicle=None)
+    corners = move(np.array(Quad.of_box(plate.box).points, dtype=np.float64))
+    (x1, y1), (x2, y2) = corners.min(axis=0), corners.max(axis=0)
+    return replace(plate, box=Box(float(x1), float(y1), float(x2), float(y2)), char_boxes=(), vehicle=None)
+
+
+def detector_view(
+    rng: np.random.Generator,
+    photo: RGB,
+    plates: Sequence[Plate],
+    donors: Sequence[RGB],
+    size: int,
+    transplant_share: float,
+    augment: bool = True,
+) -> View:
+    """One square training crop of `size` pixels around a plate of `photo`, or of its background if it has none.
+
+    `donors` are flat plate images cut from other photos; rendered plates are used beside them.
+    """
+    plates = list(plates)
+    if augment and rng.random() < transplant_share:
+        photo, plates = transplant(rng, photo, plates, donors)
+    photo, plates = _window(rng, photo, plates, size, augment)
+    if augment:
+        photo, plates = _distort(rng, photo, plates)
+    return View(photo, _visible(plates, size))
+
+
+def transplant(
+    rng: np.random.Generator, photo: RGB, plates: list[Plate], donors: Sequence[RGB]
+) -> tuple[RGB, list[Plate]]:
+    """Warps another plate onto the photo: over one of its plates, or (one time in three) somewhere else."""
+    donor = _donor(rng, donors)
+    rows, columns = photo.shape[:2]
+    aspect = donor.shape[1] / donor.shape[0]
+    covered = [plate for plate in plates if plate.legible]
+    if covered and rng.random() < 0.67:
+        old = covered[int(rng.integers(len(covered)))]
+        centre = ((old.box.x1 + old.box.x2) / 2, (old.box.y1 + old.box.y2) / 2)
+        corners = scenes.random_quad(rng, centre, old.box.width, aspect)
+        # Large enough that nothing of the old plate looks out behind the new one.
+        spread = corners.max(axis=0) - corners.min(axis=0)
+        grow = max(1.0, float(max(old.box.width / spread[0], old.box.height / spread[1]))) * rng.uniform(1.05, 1.3)
+        corners = (corners - centre) * grow + centre
+        rest = [plate for plate in plates if plate is not old]
+    else:
+        width = columns * float(np.exp(rng.uniform(np.log(0.05), np.log(0.4))))
+        centre = (float(rng.uniform(0.1, 0.9) * columns), float(rng.uniform(0.2, 0.95) * rows))
+        corners = scenes.random_quad(rng, centre, width, aspect)
+        rest = plates
+    inside = (corners >= 0).all() and (corners[:, 0] <= columns).all() and (corners[:, 1] <= rows).all()
+    quad = Quad(*((float(x), float(y)) for x, y in corners))
+    hidden = [plate for plate in rest if _overlaps(plate.box, quad.box)]
+    if not inside or hidden or quad.box.height < 2 * MIN_HEIGHT:
+        return photo, plates
+    return scenes.paste_plate(rng, photo, donor, corners), [*rest, Plate(quad.box, quad)]
+
+
+def _donor(rng: np.random.Generator, donors: Sequence[RGB]) -> RGB:
+    if len(donors) and rng.random() < 0.4:
+        return donors[int(rng.integers(len(donors)))]
+    return plate_rendering.render_plate(rng, height=int(rng.integers(48, 129))).image
+
+
+def _overlaps(a: Box, b: Box) -> bool:
+    return min(a.x2, b.x2) > max(a.x1, b.x1) and min(a.y2, b.y2) > max(a.y1, b.y1)
+
+
+def _window(
+    rng: np.random.Generator, photo: RGB, plates: list[Plate], size: int, augment: bool
+) -> tuple[RGB, list[Plate]]:
+    """Cuts a square window at a random scale around a random plate, and scales it to `size`."""
+    rows, columns = photo.shape[:2]
+    whole = size / max(rows, columns)
+    legible = [plate for plate in plates if plate.legible]
+    if not augment or rng.random() < 0.3:
+        scale = whole * (float(rng.uniform(0.8, 1.1)) if augment else 1.0)
+        focus = None
+    elif legible:
+        focus = legible[int(rng.integers(len(legible)))]
+        width = float(np.exp(rng.uniform(np.log(14), np.log(0.85 * size))))
+        scale = float(np.clip(width / focus.box.width, 0.8 * whole, 4.0))
+    else:
+        focus = None
+        scale = whole * float(np.exp(rng.uniform(0, np.log(3))))
+    side = size / scale
+    if focus is not None:  # anywhere, as long as the plate is inside or, seldom, cut by the edge
+        slack = rng.uniform(-0.1, 1.1) if rng.random() < 0.1 else rng.uniform(0, 1, 2)
+        low = np.array([focus.box.x2, focus.box.y2]) - side
+        high = np.array([focus.box.x1, focus.box.y1])
+        corner = low + slack * (high - low)
+        corner = np.clip(corner, -0.15 * side, np.maximum(np.array([columns, rows]) - 0.85 * side, -0.15 * side))
+    elif augment:
+        corner = rng.uniform(
+            np.minimum(0, np.array([columns, rows]) - side), np.maximum(0.0, np.array([columns, rows]) - side) + 1e-6
+        )
+    else:
+        corner = np.zeros(2)
+    transform = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
+    if scale < 1:  # area-correct: cv2.warpAffine alone would alias
+        photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        pixels = np.array([[1, 0, transform[0, 2]], [0, 1, transform[1, 2]]])
+    else:
+        pixels = transform
+    image = cv2.warpAffine(photo, pixels, (size, size), flags=cv2.INTER_LINEAR, borderValue=(FILL, FILL, FILL))
+    moved = [_map(plate, lambda points: points * scale + transform[:, 2]) for plate in plates]
+    return np.asarray(image, dtype=np.uint8), moved
+
+
+_DISTORTIONS = A.Compose(
+    [
+        A.Perspective(scale=(0.0, 0.06), keep_size=True, p=0.3),
+        A.Affine(rotate=(-7, 7), shear={"x": (-6, 6), "y": (-3, 3)}, fill=FILL, p=0.5),
+        A.RandomBrightnessContrast(0.3, 0.3, p=0.6),
+        A.RandomGamma((60, 150), p=0.3),
+        A.HueSaturationValue(10, 40, 20, p=0.4),
+        A.ToGray(p=0.15),
+        A.OneOf([A.MotionBlur((3, 7)), A.GaussianBlur((3, 5)), A.Downscale((0.4, 0.8))], p=0.25),
+        A.GaussNoise((0.01, 0.06), p=0.2),
+        A.ImageCompression((30, 95), p=0.4),
+    ],
+    keypoint_params=A.KeypointParams(format="xy", remove_invisible=False),
+)
+
+
+def _distort(rng: np.random.Generator, image: RGB, plates: list[Plate]) -> tuple[RGB, list[Plate]]:
+    """Slight geometry, strong photometry; half of the crops are mirrored."""
+    corners = [point for plate in plates for point in (plate.quad or Quad.of_box(plate.box)).points]
+    _DISTORTIONS.set_random_seed(int(rng.integers(2**31)))
+    done = _DISTORTIONS(image=image, keypoints=np.array(corners, dtype=np.float64).reshape(-1, 2))
+    image, moved = (
+        np.ascontiguousarray(done["image"]),
+        np.asarray(done["keypoints"], dtype=np.float64).reshape(-1, 4, 2),
+    )
+    mirrored = rng.random() < 0.5
+    if mirrored:
+        image = np.ascontiguousarray(image[:, ::-1])
+        moved = moved * [-1, 1] + [image.shape[1], 0]
+        moved = moved[:, [1, 0, 3, 2]]  # clockwise from top-left again
+    result = []
+    for plate, points in zip(plates, moved, strict=True):
+        result.append(_map(plate, lambda _, points=points: points))
+    return image, result
+
+
+def _visible(plates: Sequence[Plate], size: int) -> tuple[Plate, ...]:
+    """Plates inside the crop, boxes cut at its edges; those cut too far or too small become ones to ignore."""
+    kept = []
+    for plate in plates:
+        x1, y1 = max(plate.box.x1, 0.0), max(plate.box.y1, 0.0)
+        x2, y2 = min(plate.box.x2, float(size)), min(plate.box.y2, float(size))
+        if x2 - x1 < 1 or y2 - y1 < 1:
+            continue
+        share = (x2 - x1) * (y2 - y1) / plate.box.area
+        usable = plate.legible and share >= MIN_VISIBLE and y2 - y1 >= MIN_HEIGHT
+        whole = usable and share > 0.999
+        kept.append(replace(plate, box=Box(x1, y1, x2, y2), quad=plate.quad if whole else None, legible=usable))
+    return tuple(kept[:MAX_PLATES])
+
+
+def donors(samples: Sequence[Sample], photos: Photos, height: int = 96) -> list[RGB]:
+    """Flat plate images of the labelled, sharp enough plates of photos, to be transplanted elsewhere."""
+    flat = []
+    for sample in samples:
+        image, plates = photos.get(sample)
+        for plate in plates:
+            if plate.legible and plate.box.height >= 20:
+                flat.append(rectify(image, plate.quad or Quad.of_box(plate.box), height=height))
+    return flat
+
+
+def pack(plates: Sequence[Plate]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Plates -> corners (MAX_PLATES, 6, 2): box's two, then quad's four, NaN where unknown; kinds (MAX_PLATES,).
+
+    kinds: 0 nothing, 1 a plate, 2 to be ignored.
+    """
+    corners = np.full((MAX_PLATES, 6, 2), np.nan, np.float32)
+    kinds = np.zeros(MAX_PLATES, np.uint8)
+    for index, plate in enumerate(plates[:MAX_PLATES]):
+        corners[index, :2] = np.array(plate.box.xyxy).reshape(2, 2)
+        if plate.quad is not None:
+            corners[index, 2:] = plate.quad.points
+        kinds[index] = 1 if plate.legible else 2
+    return corners, kinds

@@ -1,0 +1,68 @@
+"""train_detector: EfficientNet trunk and head learn from the augmented crops, from shipped, ImageNet or no weights.
+
+python -m pipeline.stages.train_detector --data data/augmented/detector --out models/detector
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import typer
+
+from pipeline import checkpoints, params
+
+
+def main(data: Path, out: Path, work: Path = Path("checkpoints/train_detector"), start: Path | None = None) -> None:
+    """`start` is a checkpoint to begin from in place of the shipped one."""
+    try:
+        settings = params.load()
+        train_detector(data, out, work, settings.train_detector, settings.seed, start)
+    except (ValueError, RuntimeError) as error:
+        raise SystemExit(f"train_detector: {error}") from None
+
+
+def train_detector(
+    data: Path, out: Path, work: Path, settings: params.TrainDetector, seed: int, start: Path | None
+) -> None:
+    import keras
+
+    from pipeline import fitting
+    from pipeline.detectors import training
+
+    keras.utils.set_random_seed(seed)
+    network = training.build(settings)
+    if start is None and settings.weights == "shipped":
+        start = checkpoints.SHIPPED / "detector"
+    seen = frozenset((data / "train" / "seen.txt").read_text(encoding="utf-8").split())
+    if start is not None:
+        training.load(network, settings, start)
+        seen |= checkpoints.read_seen(start)
+    history = training.train(network, data, settings, seed, work, fingerprint(data, settings, seed, start))
+    fitting.write_history(out / "history.csv", history)
+    card = {
+        "kind": "detector",
+        **training.architecture(settings),
+        "resolution": settings.resolution,
+        "parameters": network.count_params(),
+        "epochs": len(history),
+        "val_loss": min((row["val_loss"] for row in history), default=None),
+    }
+    checkpoints.save(out, fitting.variables(network), card, seen)
+    print(f"{out}: {network.count_params():,} parameters, {len(history)} epochs")
+
+
+def fingerprint(data: Path, settings: params.TrainDetector, seed: int, start: Path | None) -> str:
+    """A digest of all that the result depends on: data, params, starting weights."""
+    digest = hashlib.sha256(json.dumps([settings.model_dump(), seed]).encode())
+    for path in sorted(data.glob("*/*.npy")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    if start is not None:
+        digest.update((start / "card.json").read_bytes())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -9,6 +9,7 @@ A folder called train, valid or test gives the official split.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -108,8 +109,10 @@ def _parse_size(root: Element) -> tuple[int, int] | None:
     size = root.find("size")
     if size is None:
         return None
-    width, height = (int(_number(size, tag, "<size>")) for tag in ("width", "height"))
-    return (width, height) if width > 0 and height > 0 else None
+    width, height = (_number(size, tag, "<size>") for tag in ("width", "height"))
+    if not (math.isfinite(width) and math.isfinite(height)):
+        raise ValueError(f"<size> is not finite: {width} x {height}")
+    return (int(width), int(height)) if width > 0 and height > 0 else None
 
 
 def _parse_object(element: Element, number: int) -> VocObject:

@@ -71,7 +71,8 @@ def resumes(body: bytes):
     def answer(handler: BaseHTTPRequestHandler) -> None:
         start = int((handler.headers.get("Range") or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
         if start >= len(body):
-            return sends(b"", 416)(handler)
+            sends(b"", 416)(handler)
+            return
         handler.send_response(206)
         handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         handler.send_header("Content-Length", str(len(body) - start))
@@ -175,10 +176,13 @@ def tar_member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", size: i
 def test_a_url_may_carry_its_sha256_and_is_unpacked_for_the_block_only(tmp_path: Path) -> None:
     archive = make_zip(tmp_path / "a.zip", {"set/a.txt": b"hello"})
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    with Web(sends(archive.read_bytes())).serving() as url:
-        with local_folder(f"{url}#sha256={digest}", None, tmp_path / "work") as folder:
-            assert (folder / "set/a.txt").read_bytes() == b"hello"
-    assert [path.name for path in (tmp_path / "work").iterdir()] == [digest]
+    work = tmp_path / "work"
+    with (
+        Web(sends(archive.read_bytes())).serving() as url,
+        local_folder(f"{url}#sha256={digest}", None, work) as folder,
+    ):
+        assert (folder / "set/a.txt").read_bytes() == b"hello"
+    assert [path.name for path in work.iterdir()] == [digest]
 
 
 @pytest.mark.parametrize("mode", ["zip", "w", "w:gz"])

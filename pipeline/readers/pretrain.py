@@ -33,8 +33,8 @@ _LEAST_HEIGHT = 7.0  # pixels; of smaller plates the text cannot be seen
 
 
 def main(
-    work: Path,
-    out: Path,
+    work: Annotated[Path, typer.Option(help="where the resumable state is kept")],
+    out: Annotated[Path, typer.Option(help="where the checkpoint goes")],
     manifest: Annotated[list[Path] | None, typer.Option(help="curated manifests; may be given more than once")] = None,
     images: Annotated[Path, typer.Option(help="what the manifests' paths are relative to")] = Path("data/raw"),
     width: int = 32,

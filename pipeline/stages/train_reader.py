@@ -8,13 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from pipeline import checkpoints, params
 
 
-def main(data: Path, out: Path, work: Path = Path("checkpoints/train_reader")) -> None:
+def main(
+    data: Annotated[Path, typer.Option(help="data/augmented/reader")],
+    out: Annotated[Path, typer.Option(help="where the checkpoint and its curves go")],
+    work: Annotated[Path, typer.Option(help="where the resumable state is kept")] = Path("checkpoints/train_reader"),
+) -> None:
     try:
         settings = params.load()
         train_reader(data, out, work, settings.train_reader, settings.seed)

@@ -84,6 +84,15 @@ def group(
     return duplicates.components(len(pictures), pairs)
 
 
+def torn_tracks(samples: Iterable[Sample]) -> set[tuple[str, str]]:
+    """(source, group) of the tracks whose frames have several official splits: a track cannot keep to them."""
+    parts: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for sample in samples:
+        if sample.official_split is not None and sample.group != sample.id:
+            parts[sample.source, sample.group].add(sample.official_split)
+    return {track for track, found in parts.items() if len(found) > 1}
+
+
 def split(
     pictures: Sequence[Picture],
     plates: Sequence[tuple[Plate, ...]],
@@ -92,10 +101,11 @@ def split(
 ) -> list[Sample]:
     """One sample a picture, in the order of `pictures`, with its group's name and split."""
     made: dict[int, Sample] = {}
+    torn = torn_tracks(chain.from_iterable(picture.copies for picture in pictures))
     for members in groups:
         copies = list(chain.from_iterable(pictures[index].copies for index in members))
         name = min(copy.id for copy in copies)
-        part = official(copies) or rule.split(name)
+        part = official(copy for copy in copies if (copy.source, copy.group) not in torn) or rule.split(name)
         for index in members:
             made[index] = replace(pictures[index].copies[0], plates=plates[index], group=name, split=part)
     return [made[index] for index in range(len(pictures))]

@@ -45,6 +45,7 @@ class Ufpr(Strict):
 class Voc(Strict):
     origin: str | list[str] | None  # folders (or archives) of images + Pascal VOC annotations
     track: str | None = None  # a pattern whose group 1, found in a file's stem, names the video it is a frame of
+    labels: list[str] | None = None  # objects of these names are plates, others are not; null: all, if named alike
 
     @field_validator("track")
     @classmethod

@@ -13,6 +13,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element, ParseError
@@ -157,8 +158,13 @@ def read_annotation(file: Path, name: str) -> VocAnnotation:
         raise VocError(f"{name}: cannot be read: {error.strerror or error}") from None
 
 
-def read_pair(folder: Path, image: str, annotation: str, out: Path, kept: str, source: str) -> Sample | Problem:
-    """An image and its annotation (paths below `folder`) as a Sample, the image copied to out/kept."""
+def read_pair(
+    folder: Path, image: str, annotation: str, out: Path, kept: str, source: str, labels: Sequence[str] | None = None
+) -> Sample | Problem:
+    """An image and its annotation (paths below `folder`) as a Sample, the image copied to out/kept.
+
+    Objects are plates if they bear one of the `labels`, or whatever they are called where there are none.
+    """
     try:
         data, header = read_picture(folder / image)
         boxes = read_annotation(folder / annotation, annotation)
@@ -169,7 +175,7 @@ def read_pair(folder: Path, image: str, annotation: str, out: Path, kept: str, s
         return Problem("annotation", str(error), image, annotation)
     picture = keep_picture(data, header, out, kept)
     width, height = header.size
-    plates = tuple(Plate(found.box) for found in boxes.objects)
+    plates = tuple(Plate(found.box) for found in boxes.objects if labels is None or found.label in labels)
     return Sample(picture.id, picture.image, width, height, plates, source, group=picture.id)
 
 
@@ -180,14 +186,28 @@ def pull(settings: Voc, work: Path, out: Path, track: Track = silently) -> Pulle
         pairs, unpaired = pair(files_below(folder)[0])
         if not pairs and not unpaired:
             raise SourceError(f"{folder}: holds no images with .xml annotations; is voc.origin the right folder?")
+        _check_labels(folder, [annotation for _, annotation in pairs], settings.labels)
         pulled.problems.extend(unpaired)
         for image, annotation in track(pairs, "Reading pairs"):
-            found = read_pair(folder, image, annotation, out, image_name(image, prefix), "voc")
+            found = read_pair(folder, image, annotation, out, image_name(image, prefix), "voc", settings.labels)
             if isinstance(found, Sample):
                 group = _track_of(image, prefix, settings.track) or found.group
                 found = replace(found, official_split=split_of(image), group=group)
             pulled.add(found)
     return pulled
+
+
+def _check_labels(folder: Path, annotations: Sequence[str], labels: Sequence[str] | None) -> None:
+    """SourceError where a car might be taken for a plate, or no plate for one, because of its name."""
+    seen: set[str] = set()
+    for name in annotations:
+        with suppress(VocError):  # told when its pair is read
+            seen.update(found.label for found in read_annotation(folder / name, name).objects)
+    named = ", ".join(sorted(repr(label) for label in seen))
+    if labels is None and len(seen) > 1:
+        raise SourceError(f"{folder}: objects are called {named}; list in voc.labels which of these are plates")
+    if labels is not None and seen and not seen.intersection(labels):
+        raise SourceError(f"{folder}: objects are called {named}; voc.labels names none of these")
 
 
 def pair(files: Sequence[str]) -> tuple[list[tuple[str, str]], list[Problem]]:

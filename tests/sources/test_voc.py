@@ -218,6 +218,28 @@ def test_several_origins_stay_apart(tmp_path: Path) -> None:
     assert [sample.group for sample in pulled.samples] == [sample.id for sample in pulled.samples]
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        pytest.param(None, "objects are called 'car', 'plate'; list in voc.labels", id="not told which"),
+        pytest.param(["licence"], "voc.labels names none of these", id="misspelt"),
+        pytest.param(["plate"], [Box(1, 2, 3, 4)], id="one of the two"),
+        pytest.param(["plate", "car"], [Box(1, 2, 3, 4), Box(5, 6, 7, 8)], id="both"),
+    ],
+)
+def test_only_what_is_called_a_plate_is_one(tmp_path: Path, labels: list[str] | None, expected: str | list) -> None:
+    two = xml((1, 2, 3, 4), (5, 6, 7, 8))
+    head, _, tail = two.rpartition(b"<name>plate")
+    origin = write(tmp_path / "origin", {"a.png": png(), "a.xml": head + b"<name>car" + tail})
+    settings = Voc(origin=str(origin), labels=labels)
+    if isinstance(expected, str):
+        with pytest.raises(SourceError, match=expected):
+            voc.pull(settings, tmp_path / "work", tmp_path / "out")
+        return
+    (found,) = voc.pull(settings, tmp_path / "work", tmp_path / "out").samples
+    assert [plate.box for plate in found.plates] == expected
+
+
 @pytest.mark.parametrize("files", [{}, {"readme.txt": b""}])
 def test_a_folder_of_nothing_is_an_error(tmp_path: Path, files: dict[str, bytes]) -> None:
     (tmp_path / "origin").mkdir()

@@ -1,0 +1,197 @@
+"""evaluate: finds and reads every picture, and measures detection, OCR and both together on the test split.
+
+python -m pipeline.stages.evaluate --models models/export --manifest data/curated/manifest.jsonl --images data/raw \
+    --out data/evaluated --metrics metrics/evaluation.json --report report --plots plots
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from pipeline import metrics as measures
+from pipeline import params, report
+from pipeline.images import RGB, read_image
+from pipeline.manifest import read_manifest, write_json, write_jsonl
+from pipeline.metrics import Bootstrap, Case
+from pipeline.readers.tesseract import TesseractReader
+from pipeline.recognizer import Reader, Recognizer, cut, read_bundle
+from pipeline.records import Reading, Sample
+
+FLOOR = 0.01  # AP looks at detections far below the working point
+BATCH = 16  # pictures held in memory at once
+Option = typer.Option()
+
+
+def main(
+    models: Annotated[Path, Option],
+    manifest: Annotated[Path, Option],
+    images: Annotated[Path, Option],
+    out: Annotated[Path, Option],
+    metrics: Annotated[Path, Option],
+    report_: Annotated[Path, typer.Option("--report")],
+    plots: Annotated[Path, Option],
+) -> None:
+    try:
+        settings = params.load()
+        bundle = read_bundle(models)
+        recognizer = Recognizer.load(models)
+        baseline = TesseractReader() if settings.evaluate.tesseract else None
+        samples = sorted(read_manifest(manifest), key=lambda sample: (sample.id, sample.image))
+        cases = examine(samples, images, recognizer, baseline, settings.evaluate.min_score)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"evaluate: {error}") from None
+    readers = ["network", "tesseract"] if baseline else ["network"]
+    bootstrap = Bootstrap(settings.evaluate.bootstrap, settings.seed)
+    document = measures.evaluate(cases, readers, settings.evaluate.min_score, bootstrap)
+    write_jsonl(out / "predictions.jsonl", (prediction_row(case, settings.evaluate.min_score) for case in cases))
+    report.write_plots(plots, document, cases)
+    report.write(
+        report_,
+        document,
+        cases,
+        images,
+        worst=settings.evaluate.worst,
+        command=shlex.join(["python", "-m", "pipeline.stages.evaluate", *sys.argv[1:]]),
+        model=bundle,
+    )
+    write_json(metrics, document)
+    Console().print(summary(document))
+
+
+def examine(
+    samples: Sequence[Sample], images: Path, recognizer: Recognizer, baseline: Reader | None, min_score: float
+) -> list[Case]:
+    """Detects in every photo, and reads every labelled plate and every detection of at least `min_score`.
+
+    The baseline is slow, so it reads only what the metrics compare: detections and certain texts of the test split.
+    """
+    cases: list[Case] = []
+    for start in track(range(0, len(samples), BATCH), description="finding and reading"):
+        batch = samples[start : start + BATCH]
+        pictures = [read_image(images / sample.image) for sample in batch]
+        found = detect(batch, pictures, recognizer)
+        found = with_readings(found, pictures, "network", recognizer.reader, min_score)
+        if baseline is not None:
+            found = with_readings(found, pictures, "tesseract", baseline, min_score, test_only=True)
+        cases += found
+    return cases
+
+
+def detect(samples: Sequence[Sample], pictures: Sequence[RGB], recognizer: Recognizer) -> list[Case]:
+    """A case for each sample; crops are not for the detector."""
+    photos = [picture for sample, picture in zip(samples, pictures, strict=True) if sample.kind == "photo"]
+    found = iter(recognizer.detector.detect(photos, FLOOR))
+    return [Case(sample, tuple(next(found)) if sample.kind == "photo" else ()) for sample in samples]
+
+
+def with_readings(
+    cases: Sequence[Case],
+    pictures: Sequence[RGB],
+    name: str,
+    reader: Reader,
+    min_score: float,
+    test_only: bool = False,
+) -> list[Case]:
+    """The cases with a reader's readings added; all their crops are read in one call."""
+    asked = [_plates_to_read(case, test_only) for case in cases]
+    shown = [() if test_only and case.sample.split != "test" else case.confident(min_score) for case in cases]
+    crops = [
+        crop
+        for case, picture, plates, detections in zip(cases, pictures, asked, shown, strict=True)
+        for crop in (
+            *(labelled_crop(case.sample, plate, picture) for plate in plates),
+            *(cut(picture, detection.box, detection.quad) for detection in detections),
+        )
+    ]
+    readings = iter(reader.read(crops) if crops else [])
+    read = []
+    for case, plates, detections in zip(cases, asked, shown, strict=True):
+        labelled = {plate: next(readings) for plate in plates}
+        found = tuple(next(readings) for _ in detections)
+        if test_only and case.sample.split != "test":
+            read.append(case)
+        else:
+            read.append(replace(case, found={**case.found, name: found}, labelled={**case.labelled, name: labelled}))
+    return read
+
+
+def _plates_to_read(case: Case, test_only: bool) -> list[int]:
+    if not test_only:
+        return list(range(len(case.sample.plates)))
+    if case.sample.split != "test":
+        return []
+    return [index for index, plate in enumerate(case.sample.plates) if measures.certain_text(plate)]
+
+
+def labelled_crop(sample: Sample, plate: int, picture: RGB) -> RGB:
+    """The true plate as a reader is shown it: by its corners where they are known; a crop sample as it is."""
+    truth = sample.plates[plate]
+    return picture if sample.kind == "crop" else cut(picture, truth.box, truth.quad)
+
+
+def prediction_row(case: Case, min_score: float) -> dict[str, Any]:
+    """A line of predictions.jsonl: what was found and read on one picture, for the annotators' queue."""
+    network, baseline = case.labelled["network"], case.labelled.get("tesseract", {})
+    return {
+        "id": case.sample.id,
+        "image": case.sample.image,
+        "split": case.sample.split,
+        "source": case.sample.source,
+        "kind": case.sample.kind,
+        "detections": [
+            {
+                "box": [round(value, 2) for value in detection.box.xyxy],
+                "quad": [[round(x, 2), round(y, 2)] for x, y in detection.quad.points],
+                "score": round(detection.score, 4),
+                "text": reading.text,
+                "text_score": round(reading.score, 4),
+                "char_scores": [round(score, 4) for score in reading.char_scores],
+            }
+            for detection, reading in zip(case.confident(min_score), case.found["network"], strict=True)
+        ],
+        "readings": [
+            {"plate": plate, "reader": _text_row(reading), "tesseract": _text_row(baseline.get(plate))}
+            for plate, reading in sorted(network.items())
+        ],
+    }
+
+
+def _text_row(reading: Reading | None) -> dict[str, Any] | None:
+    return None if reading is None else {"text": reading.text, "score": round(reading.score, 4)}
+
+
+def summary(document: Mapping[str, Any]) -> Table:
+    """The figures that matter, as a table for the terminal."""
+    data, detection = document["data"], document["detection"]
+    title = f"test split: {data['photos']} photos, {data['plates']} plates, {data['crops']} crops"
+    table = Table(title=title, title_justify="left")
+    for heading in ("", "figure", "95 % interval", "plates"):
+        table.add_column(heading, justify="left" if heading == "" else "right")
+    rows: list[tuple[str, Mapping[str, Any], str, int]] = [
+        ("detection, AP50", detection, "ap50", data["plates"]),
+        ("detection, AP50-95", detection, "ap50_95", data["plates"]),
+        (f"precision at score {detection['min_score']:g}", detection, "precision", detection["detections"]),
+        (f"recall at score {detection['min_score']:g}", detection, "recall", data["plates"]),
+    ]
+    rows += [
+        (f"exact match, {report.READER_NAMES[reader]}, {place}", section, "exact", section["n"])
+        for reader, place, section in report.exact_rows(document)
+    ]
+    for label, section, name, count in rows:
+        interval = report.interval_text(section, name) or section["interval"][name].get("reason", "")
+        table.add_row(label, report.percent(section[name]), interval, str(count))
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)

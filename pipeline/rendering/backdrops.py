@@ -10,10 +10,42 @@ from pipeline.rendering.fonts import FontBook
 from pipeline.rendering.wear import RGB
 
 _WORDS = (
-    "PHARMACY", "HOTEL", "CAFE", "STOP", "PARKING", "TAXI", "OPEN", "SALE", "BAKERY", "Repair", "EXIT", "BANK", "ONE WAY",
-    "NO ENTRY", "MARKET", "ROUTE 66", "Welcome", "DINER", "GARAGE", "CARGO", "EXPRESS", "LOGISTICS", "24 HOURS", "ZONE 30",
-    "PIZZA", "Tel 555 0199", "M4 WEST", "km 120", "EST 1962", "KIOSK", "BUS STOP", "FOR RENT", "2.99", "Main St", "A7",
-)  # fmt: skip
+    "PHARMACY",
+    "HOTEL",
+    "CAFE",
+    "STOP",
+    "PARKING",
+    "TAXI",
+    "OPEN",
+    "SALE",
+    "BAKERY",
+    "Repair",
+    "EXIT",
+    "BANK",
+    "ONE WAY",
+    "NO ENTRY",
+    "MARKET",
+    "ROUTE 66",
+    "Welcome",
+    "DINER",
+    "GARAGE",
+    "CARGO",
+    "EXPRESS",
+    "LOGISTICS",
+    "24 HOURS",
+    "ZONE 30",
+    "PIZZA",
+    "Tel 555 0199",
+    "M4 WEST",
+    "km 120",
+    "EST 1962",
+    "KIOSK",
+    "BUS STOP",
+    "FOR RENT",
+    "2.99",
+    "Main St",
+    "A7",
+)
 
 
 def draw_backdrop(rng: np.random.Generator, width: int, height: int, book: FontBook) -> RGB:
@@ -81,7 +113,7 @@ def _block(rng: np.random.Generator, image: RGB, horizon: int) -> None:
 
 
 def _trees(rng: np.random.Generator, image: RGB, horizon: int) -> None:
-    height, width = image.shape[:2]
+    width = image.shape[1]
     for _ in range(int(rng.integers(1, 5))):
         x, radius = rng.uniform(0, width), rng.uniform(0.04, 0.2) * width
         for _ in range(int(rng.integers(12, 50))):

@@ -84,7 +84,10 @@ def _syntax(patterns: tuple[str, ...], letters: str, prefixes: tuple[str, ...]) 
     return re.compile("|".join(alternatives))
 
 
-_IN_STATES = "AP AR AS BR CG CH DD DL GA GJ HP HR JH JK KA KL LA LD MH ML MN MP MZ NL OD OR PB PY RJ SK TN TR TS UK UP WB".split()
+_IN_STATES = (
+    "AP", "AR", "AS", "BR", "CG", "CH", "DD", "DL", "GA", "GJ", "HP", "HR", "JH", "JK", "KA", "KL", "LA", "LD",
+    "MH", "ML", "MN", "MP", "MZ", "NL", "OD", "OR", "PB", "PY", "RJ", "SK", "TN", "TR", "TS", "UK", "UP", "WB",
+)  # fmt: skip
 _IN_PATTERNS = ("@ 99 A 9999", "@ 99 AA 9999", "@ 9A AA 9999", "@ 99 9999", "@ 9 AAA 9999")
 _IN_TWO = ("@ 99 A/9999", "@ 99 AA/9999", "@-99/AA-9999", "@ 9A AA/9999", "@99/A 9999", "@ 99 AA/999", "@99AA/9")
 _IN_PAINTS = ((WHITE, BLACK), (WHITE, BLACK), (WHITE, BLACK), (YELLOW, BLACK), (BLACK, YELLOW), (GREEN, WHITE))
@@ -93,12 +96,14 @@ _US_PATTERNS = (
     "99A 9A9", "A99 9AA", "999-AAA", "AA-999", "999 999", "99 999", "9999", "999", "AAAAAAA", "AAAAAA", "AAAAA", "AAAA",
     "AAA AAA", "AA AAAAA", "AAAA 99", "99 AAAA", "AAAA9", "AAAAAA9", "AA AA",
 )  # fmt: skip
-_US_STATES = tuple(
-    name.replace("-", " ")
-    for name in "Alabama Alaska Arizona Arkansas California Colorado Connecticut Delaware Florida Georgia Hawaii Idaho Illinois "
-    "Indiana Iowa Kansas Kentucky Louisiana Maine Maryland Massachusetts Michigan Minnesota Mississippi Missouri Montana "
-    "Nebraska Nevada Ohio Oklahoma Oregon Pennsylvania Tennessee Texas Utah Vermont Virginia Washington Wisconsin Wyoming "
-    "NEW-YORK NEW-JERSEY OHIO TEXAS FLORIDA NEVADA IDAHO MAINE UTAH VIRGINIA COLORADO ARIZONA GEORGIA".split()
+_US_STATES = (
+    "Alabama", "Alaska", "Arizona", "Arkansas", "California", "Colorado", "Connecticut", "Delaware", "Florida",
+    "Georgia", "Hawaii", "Idaho", "Illinois", "Indiana", "Iowa", "Kansas", "Kentucky", "Louisiana", "Maine",
+    "Maryland", "Massachusetts", "Michigan", "Minnesota", "Mississippi", "Missouri", "Montana", "Nebraska",
+    "Nevada", "Ohio", "Oklahoma", "Oregon", "Pennsylvania", "Tennessee", "Texas", "Utah", "Vermont", "Virginia",
+    "Washington", "Wisconsin", "Wyoming", "NEW YORK", "NEW JERSEY", "New Mexico", "Rhode Island", "South Carolina",
+    "OHIO", "TEXAS", "FLORIDA", "NEVADA", "IDAHO", "MAINE", "UTAH", "VIRGINIA", "COLORADO", "ARIZONA", "GEORGIA",
+    "CALIFORNIA",
 )  # fmt: skip
 _US_FEET = (
     "The Empire State", "Garden State", "Sunshine State", "dmv.example.gov", "The Golden State", "Lone Star State",
@@ -112,18 +117,21 @@ _US_LIGHT = (
 )  # fmt: skip
 _US_DARK = ((NAVY, (240, 196, 60)), ((20, 70, 60), WHITE), (RED, WHITE), (BLACK, WHITE), (BLUE, WHITE), (YELLOW, NAVY))
 _FORWARD = (WHITE, BLACK)
-_DE_TOWNS = tuple("B M HH K F S D L H N DO E HB DD WOB KA MA BN MS AC OF FR LU RE PB OS WI KS GI TR".split())
-_GB_AREAS = "ABCDEFGHKLMNOPRSVWY"
+_DE_TOWNS = (
+    "B", "M", "HH", "K", "F", "S", "D", "L", "H", "N", "DO", "E", "HB", "DD", "WOB", "KA", "MA", "BN", "MS", "AC",
+    "OF", "FR", "LU", "RE", "PB", "OS", "WI", "KS", "GI", "TR",
+)  # fmt: skip
+_GB_TOWNS = tuple(a + b for a in "ABCDEFGHKLMNOPRSVWY" for b in "ABDEFGHJKLMNOPRSVXY")
 
 LAYOUTS: tuple[Layout, ...] = (
-    Layout("IN", 500, 120, _IN_PATTERNS, _IN_PAINTS, "wright", letters=LETTERS, prefixes=tuple(_IN_STATES), border=0.02,
+    Layout("IN", 500, 120, _IN_PATTERNS, _IN_PAINTS, "wright", letters=LETTERS, prefixes=_IN_STATES, border=0.02,
            char_height=0.6, band_texts=("IND",), weight=5.0),
-    Layout("IN", 500, 120, _IN_PATTERNS, _IN_PAINTS, "din", letters=LETTERS, prefixes=tuple(_IN_STATES), border=0.02,
+    Layout("IN", 500, 120, _IN_PATTERNS, _IN_PAINTS, "din", letters=LETTERS, prefixes=_IN_STATES, border=0.02,
            char_height=0.62, band="left", band_paint=(WHITE, (40, 90, 180)), band_texts=("IND",), weight=4.0),
     Layout("IN", 340, 200, _IN_TWO, _IN_PAINTS, "wright", rows=2, char_height=0.38, upper_height=0.34, letters=LETTERS,
-           prefixes=tuple(_IN_STATES), border=0.02, weight=2.5),
+           prefixes=_IN_STATES, border=0.02, weight=2.5),
     Layout("IN", 285, 150, _IN_TWO, _IN_PAINTS, "free", rows=2, char_height=0.44, upper_height=0.26, letters=LETTERS,
-           prefixes=tuple(_IN_STATES), border=0.0, weight=1.5),
+           prefixes=_IN_STATES, border=0.0, weight=1.5),
     Layout("US", 305, 152, _US_PATTERNS, _US_LIGHT, "die", char_height=0.46, letters=LETTERS, border=0.012,
            heads=_US_STATES, feet=_US_FEET, caption_paints=_US_CAPTIONS, scenic=0.6, weight=6.0),
     Layout("US", 305, 152, _US_PATTERNS, _US_DARK, "die", char_height=0.46, letters=LETTERS, border=0.02,
@@ -136,13 +144,14 @@ LAYOUTS: tuple[Layout, ...] = (
            heads=("ONTARIO", "Alberta", "Manitoba", "Quebec", "British Columbia"),
            feet=("Yours to discover", "Je me souviens", "Wild Rose Country", ""), weight=1.0),
     Layout("GB", 520, 111, ("@99 AAA", "@99 AAA", "A999 AAA", "AAA 999A", "A99 AAA", "AA9 AAA", "AAA 99"),
-           (_FORWARD,), "wright", prefixes=tuple(a + b for a in _GB_AREAS for b in "ABDEFGHJKLMNOPRSVXY"),
+           (_FORWARD,), "wright", prefixes=_GB_TOWNS,
            char_height=0.71, border=0.0, feet=("", "", "Motor Company", "CITY CARS"), weight=2.0),
     Layout("GB", 520, 111, ("@99 AAA", "@99 AAA", "A999 AAA", "AAA 999A", "A9 AAA", "AAA 99A"), ((YELLOW, BLACK),),
-           "wright", prefixes=tuple(a + b for a in _GB_AREAS for b in "ABDEFGHJKLMNOPRSVXY"), char_height=0.71,
+           "wright", prefixes=_GB_TOWNS, char_height=0.71,
            border=0.0, feet=("", "", "Motor Company", "www.example.co.uk"), weight=2.0),
-    Layout("GB", 520, 111, ("@99 AAA", "A999 AAA"), ((YELLOW, BLACK), _FORWARD), "wright", char_height=0.71, band="left",
-           prefixes=tuple(a + b for a in _GB_AREAS for b in "ABDEFGHJKLMNOPRSVXY"), border=0.0,
+    Layout("GB", 520, 111, ("@99 AAA", "A999 AAA"), ((YELLOW, BLACK), _FORWARD), "wright", char_height=0.71,
+           band="left",
+           prefixes=_GB_TOWNS, border=0.0,
            band_texts=("GB", "UK", "GB"), weight=1.5),
     Layout("DE", 520, 110, ("@*AA 999", "@*A 9999", "@*AA 99", "@*AA 9999", "@*A 99"), (_FORWARD,), "fe",
            letters=LETTERS, prefixes=_DE_TOWNS, band="left", band_texts=("D",), weight=1.5),
@@ -154,9 +163,11 @@ LAYOUTS: tuple[Layout, ...] = (
            letters=LETTERS, band_texts=("PL",)),
     Layout("RO", 520, 110, ("AA 99 AAA", "b 99 AAA", "b 999 AAA"), (_FORWARD,), "din", letters=LETTERS, band="left",
            band_texts=("RO",), weight=1.2),
-    Layout("SE", 520, 110, ("AAA 999", "AAA*999", "AAA 99A"), (_FORWARD, _FORWARD, (GREEN, BLACK), (BLUE, BLACK)), "din",
+    Layout("SE", 520, 110, ("AAA 999", "AAA*999", "AAA 99A"), (_FORWARD, _FORWARD, (GREEN, BLACK), (BLUE, BLACK)),
+           "din",
            letters="ABCDEFGHJKLMNOPRSTUWXYZ", band="left", band_texts=("S",), weight=1.5),
-    Layout("SE", 480, 110, ("AAA*999", "AAA 999"), (_FORWARD,), "wright", letters="ABCDEFGHJKLMNOPRSTUWXYZ", weight=0.8),
+    Layout("SE", 480, 110, ("AAA*999", "AAA 999"), (_FORWARD,), "wright", letters="ABCDEFGHJKLMNOPRSTUWXYZ",
+           weight=0.8),
     Layout("NL", 520, 110, ("99-AAA-9", "A-999-AA", "AA-999-A", "99-AA-AA", "AA-99-99"), ((YELLOW, BLACK),), "fe",
            band="left", band_texts=("NL",)),
     Layout("BR", 400, 130, ("AAA-9999", "AAA.9999"), ((SILVER, BLACK), (SILVER, BLACK), (RED, WHITE)), "wright",
@@ -164,7 +175,8 @@ LAYOUTS: tuple[Layout, ...] = (
            border=0.015, weight=1.2),
     Layout("BR", 400, 130, ("AAA9A99",), (_FORWARD, (WHITE, RED)), "fe", char_height=0.54, letters=LETTERS, band="top",
            band_paint=((20, 60, 150), WHITE), band_texts=("BRASIL",), weight=1.2),
-    Layout("AR", 400, 130, ("AA 999 AA", "AAA 999"), (_FORWARD, (BLACK, WHITE)), "fe", char_height=0.54, letters=LETTERS,
+    Layout("AR", 400, 130, ("AA 999 AA", "AAA 999"), (_FORWARD, (BLACK, WHITE)), "fe", char_height=0.54,
+           letters=LETTERS,
            band="top", band_paint=((20, 60, 150), WHITE), band_texts=("REPUBLICA ARGENTINA",), weight=0.8),
     Layout("MX", 300, 150, ("AAA-99-99", "AAA-999-A", "A99-AAA"), (_FORWARD, ((226, 236, 220), BLACK)), "die",
            char_height=0.44, heads=("JALISCO", "MEXICO", "CDMX", "NUEVO LEON"), feet=("DELANTERA", "TRASERA", ""),
@@ -178,14 +190,15 @@ LAYOUTS: tuple[Layout, ...] = (
            char_height=0.46, upper_height=0.22, border=0.0, script="above", weight=0.7),
     Layout("AE", 520, 110, ("A 99999", "A 9999", "99 99999"), (_FORWARD,), "din", char_height=0.6, script="below",
            heads=("", "DUBAI"), weight=0.7),
-    Layout("AU", 372, 134, ("AAA.999", "AAA 999", "AA 99 AA", "9AA 9AA"), ((WHITE, BLUE), (YELLOW, BLACK), (BLACK, WHITE)),
+    Layout("AU", 372, 134, ("AAA.999", "AAA 999", "AA 99 AA", "9AA 9AA"), ((WHITE, BLUE), (YELLOW, BLACK), (BLACK,
+           WHITE)),
            "wright", char_height=0.6, letters=LETTERS, feet=("NSW", "VICTORIA", "THE EDUCATION STATE", "Queensland"),
            border=0.02),
     Layout("ZA", 520, 110, ("AA 99 AA gp", "AAA 999 gp", "ca 999-999", "AAA 999 ec"), (_FORWARD, (WHITE, GREEN)),
            "wright", letters=CLEAR, border=0.015, weight=0.8),
     Layout("IL", 520, 110, ("99-999-99", "999-99-999"), ((YELLOW, BLACK),), "din", weight=0.8),
     Layout("GB", 285, 203, ("@99/AAA", "A999/AAA"), (_FORWARD, (YELLOW, BLACK)), "wright", rows=2, border=0.0,
-           prefixes=tuple(a + b for a in _GB_AREAS for b in "ABDEFGHJKLMNOPRSVXY"), char_height=0.38,
+           prefixes=_GB_TOWNS, char_height=0.38,
            upper_height=0.38, weight=0.4),
     Layout("SE", 300, 170, ("AAA/999", "AAA/99A"), (_FORWARD,), "din", rows=2, char_height=0.38, upper_height=0.38,
            letters="ABCDEFGHJKLMNOPRSTUWXYZ", weight=0.3),

@@ -94,7 +94,7 @@ def blur_of(grey: NDArray[np.uint8]) -> float:
     strong = step > 40
     if strong.sum() < 20:
         return _FLAT_BLUR
-    steepest = float(np.percentile(slope[strong] / step[strong], 97))
+    steepest = float(np.percentile(np.asarray(slope[strong] / step[strong], np.float64), 97))
     return float(np.clip(1.0 / (max(steepest, 1e-3) * math.sqrt(2 * math.pi)), 0.4, 3.0))
 
 
@@ -127,7 +127,7 @@ def paste_plate(
     rx0, ry0, rx1, ry1 = _window(quad, image.shape, 0.5 * tall + 6)
     around = image[ry0:ry1, rx0:rx1]
     grey = np.asarray(cv2.cvtColor(around, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    alpha = plate_alpha(*plate.shape[:2], rng.uniform(0.0, 0.1) * plate.shape[0])
+    alpha = plate_alpha(plate.shape[0], plate.shape[1], rng.uniform(0.0, 0.1) * plate.shape[0])
     seen, cover = _warp(_lit(rng, plate, around, match), alpha, quad, window)
     softness = math.sqrt(max(blur_of(grey) ** 2 - 0.35, 0.0)) * float(rng.uniform(0.8, 1.1))
     softness = min(softness, 0.07 * tall)

@@ -378,12 +378,13 @@ class _Easel:
         self.mask = mask
         if rng.random() < 0.08:
             by = max(1, round(0.02 * h))
-            offset = np.zeros_like(mask)
-            offset[by:, by:] = mask[:-by, :-by]
-            self._blend(offset, (self.ground + self.ink) / 2, 0.8)
+            cast: Mask = np.zeros_like(mask)
+            cast[by:, by:] = mask[:-by, :-by]
+            self._blend(cast, 0.5 * (self.ground + self.ink), 0.8)
         elif rng.random() < 0.06:
             kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, h // 40) + 1,) * 2)
-            rim = np.array([245, 245, 240], np.float32) if _grey(self.ground) < 140 else self.ground * 0.75
+            dark = _grey(self.ground) < 140
+            rim = np.full(3, 243.0, np.float32) if dark else self.ground * np.float32(0.75)
             self._blend(np.asarray(cv2.dilate(mask, kernel), np.uint8), rim)
         if rng.random() < 0.2:
             worn = wear.smooth_field(rng, h, w, int(rng.integers(6, 40)), 0.55, 1.25)

@@ -57,7 +57,8 @@ def render_scene(
     image = draw_backdrop(rng, width, height, book)
     placed = _park(rng, image, count, book)
     for item in placed:
-        alpha = plate_alpha(*item.plate.image.shape[:2], rng.uniform(0, 0.1) * item.plate.image.shape[0])
+        tall, wide = item.plate.image.shape[:2]
+        alpha = plate_alpha(tall, wide, rng.uniform(0, 0.1) * tall)
         lay(image, _weathered(rng, item.plate.image), alpha, item.quad)
     hidden = [bool(rng.random() < 0.06) for _ in placed]
     for item, covered in zip(placed, hidden, strict=True):
@@ -90,7 +91,7 @@ def _park(rng: np.random.Generator, image: RGB, count: int, book: FontBook) -> l
         top, bottom = _EDGE - low[1], height - _EDGE - high[1]
         x = left + (right - left) * float(np.clip(rng.normal(0.5, 0.22), 0, 1))
         y = top + (bottom - top) * float(np.clip(rng.normal(0.62, 0.2), 0, 1))
-        quad = quad + (x, y)
+        quad = quad + np.array([x, y])
         corners = rectangle(vehicle.picture.shape[1], vehicle.picture.shape[0])
         around = through(homography(vehicle.plate, quad), corners)
         if _plausible(around, width):

@@ -89,7 +89,8 @@ def draw_vehicle(rng: np.random.Generator, plate_width: int, plate_aspect: float
     body.pair([(0.03, 0.8), (0.16, 0.8), (0.16, 0.99), (0.04, 0.99)], _grey(rng.uniform(12, 34)), part=True)  # tyres
     outline = [
         (lean + 0.04, roof), (1 - lean - 0.04, roof), (1 - lean, roof + 0.03), (0.95, belt), (0.995, belt + 0.09),
-        (0.985, 0.86), (0.94, 0.92), (0.06, 0.92), (0.015, 0.86), (0.005, belt + 0.09), (0.05, belt), (lean, roof + 0.03),
+        (0.985, 0.86), (0.94, 0.92), (0.06, 0.92), (0.015, 0.86), (0.005, belt + 0.09), (0.05, belt),
+        (lean, roof + 0.03),
     ]  # fmt: skip
     body.fill(outline, colour, part=True)
     glass = rng.uniform(20, 90)
@@ -130,7 +131,7 @@ def draw_vehicle(rng: np.random.Generator, plate_width: int, plate_aspect: float
         body.box(x0 - grow * 0.1, y0 - grow * 0.16, x0 + share + grow * 0.1, y0 + tall + grow * 0.16,
                  dark if rng.random() < 0.6 else _grey(rng.uniform(15, 60)))  # fmt: skip
     _shade(body)
-    corners = rectangle(share * width, tall * height) + (x0 * width, y0 * height)
+    corners = rectangle(share * width, tall * height) + np.array([x0 * width, y0 * height])
     return Vehicle(body.picture, body.alpha, corners)
 
 

@@ -28,7 +28,7 @@ def light(rng: np.random.Generator, height: int, width: int, strength: float = 1
     across = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :]
     down = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None]
     slope = rng.normal(0, 0.16 * strength, 2).astype(np.float32)
-    field: Field = 1.0 + slope[0] * across + slope[1] * down
+    field = 1.0 + slope[0] * across + slope[1] * down
     if rng.random() < 0.3 * strength:  # a shadow with a straight, more or less soft edge
         angle = rng.uniform(0, 2 * math.pi) if rng.random() < 0.4 else math.pi / 2 + rng.normal(0, 0.25)
         offset, soft = rng.uniform(-0.4, 0.4), rng.uniform(0.01, 0.15)
@@ -38,7 +38,7 @@ def light(rng: np.random.Generator, height: int, width: int, strength: float = 1
         x, y = rng.uniform(-0.5, 0.5, 2)
         wide, tall = rng.uniform(0.05, 0.35), rng.uniform(0.15, 0.8)
         field = field + rng.uniform(0.15, 0.5) * np.exp(-(((across - x) / wide) ** 2) - ((down - y) / tall) ** 2)
-    return field.astype(np.float32)
+    return np.asarray(field, dtype=np.float32)
 
 
 def dirt(rng: np.random.Generator, image: RGB, amount: float) -> RGB:

@@ -59,7 +59,7 @@ def _read(folder: Path, limit: int | None, out: Path, track: Track) -> Pulled:
     pairs = [(name, f"annotations/{PurePosixPath(name).stem}.xml") for name in pictures]
     _check(root, [name for pair in pairs for name in pair], sums, track)
     visible, hidden = files_below(root)
-    notes = [f"left aside {len(hidden)} hidden files: {some(hidden)}"] if hidden else []
+    notes = [f"hidden files left aside: {some(hidden)}"] if hidden else []
     pulled = Pulled(notes=notes)
     for image, annotation in track(pairs, "Reading pairs"):
         pulled.add(read_pair(root, image, annotation, out, image_name(image), "kaggle"))

@@ -74,6 +74,8 @@ def local_folder(origin: str, sha256: str | None, work: Path) -> Iterator[Path]:
     Downloads are kept in `work`; what is unpacked there is removed again. A URL's SHA-256 may also
     stand in the URL itself, as `https://host/a.zip#sha256=<64 hex digits>`. Raises OriginError.
     """
+    for leftover in work.glob("*.unpacked*"):  # of a killed run; a living one holds the source's lock
+        shutil.rmtree(leftover)
     if "://" in origin:
         url, _, fragment = origin.partition("#")
         archive = download(url, sha256 or fragment.removeprefix("sha256="), work)

@@ -94,7 +94,7 @@ def test_extra_files_are_named(small: Path, tmp_path: Path) -> None:
         ("annotation", None, "annotations/Cars0 (1).xml"),
         ("image", "images/Cars999.png", None),
     ]
-    assert found.notes == ["left aside 1 hidden files: annotations/.ipynb_checkpoints/Cars1.xml"]
+    assert found.notes == ["hidden files left aside: annotations/.ipynb_checkpoints/Cars1.xml"]
 
 
 @pytest.mark.parametrize("top", ["", "archive/car-plate-detection/"])

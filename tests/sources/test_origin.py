@@ -177,6 +177,7 @@ def test_a_url_may_carry_its_sha256_and_is_unpacked_for_the_block_only(tmp_path:
     archive = make_zip(tmp_path / "a.zip", {"set/a.txt": b"hello"})
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     work = tmp_path / "work"
+    (work / "killed.zip.unpacked.partial").mkdir(parents=True)
     with (
         Web(sends(archive.read_bytes())).serving() as url,
         local_folder(f"{url}#sha256={digest}", None, work) as folder,

@@ -88,8 +88,21 @@ _IN_STATES = (
     "AP", "AR", "AS", "BR", "CG", "CH", "DD", "DL", "GA", "GJ", "HP", "HR", "JH", "JK", "KA", "KL", "LA", "LD",
     "MH", "ML", "MN", "MP", "MZ", "NL", "OD", "OR", "PB", "PY", "RJ", "SK", "TN", "TR", "TS", "UK", "UP", "WB",
 )  # fmt: skip
-_IN_PATTERNS = ("@ 99 A 9999", "@ 99 AA 9999", "@ 9A AA 9999", "@ 99 9999", "@ 9 AAA 9999")
-_IN_TWO = ("@ 99 A/9999", "@ 99 AA/9999", "@-99/AA-9999", "@ 9A AA/9999", "@99/A 9999", "@ 99 AA/999", "@99AA/9")
+_IN_PATTERNS = (
+    "@ 99 A 9999", "@ 99 AA 9999", "@ 9A AA 9999", "@ 99 9999", "@ 9 AAA 9999", "@99AA9999", "@99 AA 9999",
+    "@ 99AA 9999", "@-99-AA-9999", "@.99.AA.9999", "@9A AA 9999", "@9AA 9999", "@ 99 AA 99", "@ 99 AA 9", "@-99 A-9999", "@99A9999",
+)  # fmt: skip
+_IN_TWO = (
+    "@ 99 A/9999",
+    "@ 99 AA/9999",
+    "@-99/AA-9999",
+    "@ 9A AA/9999",
+    "@99/A 9999",
+    "@ 99 AA/999",
+    "@99AA/9",
+    "@ 99/AA 9999",
+    "@99AA/9999",
+)
 _IN_PAINTS = ((WHITE, BLACK), (WHITE, BLACK), (WHITE, BLACK), (YELLOW, BLACK), (BLACK, YELLOW), (GREEN, WHITE))
 _US_PATTERNS = (
     "AAA 9999", "AAA-9999", "9AAA999", "AAA 999", "999 AAA", "AA9 9AA", "AAA*999", "AA 99999", "9999 AA", "AA9*A999",

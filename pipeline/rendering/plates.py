@@ -25,6 +25,7 @@ from pipeline.rendering.wear import RGB
 Canvas = NDArray[np.float32]  # (h, w, 3) RGB 0..255
 
 MIN_CHAR_HEIGHT = 8.0  # pixels in the photo, of a character that a person can still read
+_LEAST_CONTRAST = 38.0  # grey levels between ground and ink that a crop keeps
 _SEPARATORS = {" ": 0.42, "-": 0.42, ".": 0.34, "*": 0.62}  # widths, as shares of the characters' height
 
 
@@ -33,15 +34,25 @@ _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT",
 
 @dataclass(frozen=True, slots=True)
 class RenderedPlate:
-    """A flat plate. `char_height` is that of its smallest row, in pixels; `contrast` 0..255 between ink and ground."""
+    """A flat plate. `char_boxes` are in reading order; `tones` the greys 0..255 of its ground and of its ink."""
 
     image: RGB
     text: str
     region: str
     rows: int
     char_boxes: tuple[Box, ...]
-    char_height: float
-    contrast: float
+    tones: tuple[float, float]
+
+    @property
+    def char_height(self) -> float:
+        """Pixels of the smallest row's characters."""
+        return min(box.height for box in self.char_boxes)
+
+    @property
+    def detail(self) -> float:
+        """Pixels by which to judge what the characters can bear: their height, less where they are squeezed."""
+        widths = sorted(box.width for box in self.char_boxes)
+        return min(self.char_height, 1.9 * widths[(2 * len(widths)) // 3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +89,7 @@ def render_plate(
     easel.finish()
     region = layout.region if layout.fits(plain) else layouts.UNKNOWN_REGION
     image = np.clip(easel.image, 0, 255).astype(np.uint8)
-    boxes = tuple(easel.char_boxes)
-    return RenderedPlate(
-        image, plain, region, shown.count("/") + 1, boxes, min(box.height for box in boxes), easel.contrast
-    )
+    return RenderedPlate(image, plain, region, shown.count("/") + 1, tuple(easel.char_boxes), easel.tones)
 
 
 def _arranged(text: str, layout: Layout) -> str:
@@ -113,7 +121,7 @@ class _Easel:
         ground, ink = layout.paints[int(rng.integers(len(layout.paints)))]
         self.ground = _jittered(rng, ground)
         self.ink = _jittered(rng, ink)
-        self.contrast = abs(_grey(self.ground) - _grey(self.ink))
+        self.tones = (_grey(self.ground), _grey(self.ink))
         self.image: Canvas = np.empty((height, self.width, 3), np.float32)
         self.image[:] = self.ground
         self.mask: Mask = np.zeros((height, self.width), np.uint8)
@@ -143,7 +151,7 @@ class _Easel:
             patches = np.repeat(patches[:, :1], columns, axis=1)
         pull = (self.ground - self.ink) * rng.uniform(0.0, 0.25)
         field = cv2.resize(patches + pull, (self.width, self.height), interpolation=cv2.INTER_CUBIC)
-        limit = 0.35 * self.contrast
+        limit = 0.24 * abs(self.tones[0] - self.tones[1])
         self.image += np.clip(field - self.image, -limit, limit)
 
     def _border(self) -> None:
@@ -316,7 +324,8 @@ class _Easel:
                 255
             )
         elif kind == ".":
-            centre = (round((x + width / 2) * 16), round(middle * 16))
+            y = middle + 0.42 * deep if rng.random() < 0.2 else middle
+            centre = (round((x + width / 2) * 16), round(y * 16))
             cv2.circle(self.mask, centre, round(rng.uniform(0.06, 0.1) * deep * 16), 255, -1, cv2.LINE_AA, 4)
         elif kind == "*" and rng.random() < 0.9:
             self._emblem(x + width / 2, middle, width, deep)
@@ -371,8 +380,8 @@ class _Easel:
         """Brings the ink onto the plate: slanted, worn, with a drop shadow or an outline, stamped."""
         rng, h, w = self.rng, self.height, self.width
         mask = self.mask
-        if rng.random() < 0.05:
-            slant = rng.normal(0, 0.09)
+        if rng.random() < 0.08:
+            slant = rng.normal(0, 0.1)
             shear = np.array([[1, slant, -slant * h / 2], [0, 1, 0]], np.float32)
             mask = np.asarray(cv2.warpAffine(mask, shear, (w, h)), np.uint8)
         self.mask = mask
@@ -480,15 +489,14 @@ def render_crop(
     seen_height = max(char_height / share, 11.0)  # of the plate, in the photo
     drawn_height = int(np.clip(1.4 * seen_height, 40, 80))
     plate = render_plate(rng, layout, None, drawn_height, fonts)
-    if plate.char_height * seen_height / drawn_height < 0.9 * MIN_CHAR_HEIGHT:
-        seen_height = MIN_CHAR_HEIGHT * drawn_height / plate.char_height
+    seen_height = max(seen_height, MIN_CHAR_HEIGHT * drawn_height / plate.detail)
     picture, corners = _surrounded(rng, plate.image, fonts or FontBook.reproducible())
     cut = _cut(rng, picture, corners, plate.image.shape[1] / plate.image.shape[0], drawn_height)
     scale = min(1.0, seen_height / drawn_height)
     small = (max(12, round(cut.shape[1] * scale)), max(8, round(cut.shape[0] * scale)))
     if scale < 1.0:
         cut = np.asarray(cv2.resize(cut, small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    worn = _photographed(rng, cut, plate.char_height * scale, plate.contrast)
+    worn = _photographed(rng, cut, plate.detail * scale, plate.tones)
     wide = int(np.clip(round(height * worn.shape[1] / worn.shape[0]), height // 2, round(2.7 * width)))
     ways = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
     way = ways[int(rng.integers(len(ways)))]
@@ -578,32 +586,42 @@ def _cut(rng: np.random.Generator, picture: RGB, corners: Corners, aspect: float
     return np.asarray(cut, dtype=np.uint8)
 
 
-def _photographed(rng: np.random.Generator, image: RGB, char_height: float, contrast: float) -> RGB:
-    """Dirt, light, exposure, blur, noise and compression, as far as `char_height` pixels can bear them."""
-    h, w = image.shape[:2]
+def _photographed(rng: np.random.Generator, image: RGB, detail: float, tones: tuple[float, float]) -> RGB:
+    """Dirt, light, exposure, blur, noise and compression, as far as characters `detail` pixels high can bear them."""
     if rng.random() < 0.25:
-        image = wear.dirt(rng, image, rng.uniform(0.1, 0.55))
-    night = rng.random() < 0.12
-    gain = wear.light(rng, h, w)
-    exposure = rng.uniform(0.25, 0.6) if night else math.exp(rng.normal(0, 0.28))
-    exposure = float(np.clip(exposure, 0.25, 1.6))
-    lift = float(rng.uniform(0, 90)) if rng.random() < 0.25 else float(rng.uniform(0, 16))
-    cast = np.exp(rng.normal(0, 0.07, 3))
-    if night:
-        cast = cast * ((1.12, 1.0, 0.78) if rng.random() < 0.6 else (0.9, 1.0, 1.15))
-    tint = (float(cast[0]), float(cast[1]), float(cast[2]))
-    image = wear.tone(image, gain * np.float32(exposure), math.exp(rng.normal(0, 0.2)), lift, tint)
-    kept = contrast * min(exposure, 1.0) * (1 - lift / 255)
-    ease = float(np.clip((char_height - 6.0) / 14.0, 0.12, 1.0))  # small characters bear less
-    reach = abs(rng.normal(0, 0.055)) * char_height * (0.6 + 0.4 * ease)
-    image = wear.blur(rng, image, min(reach, 0.13 * char_height * (0.5 + 0.5 * ease)))
-    image = wear.noise(rng, image, abs(rng.normal(0, 0.07)) * kept * (0.4 + 0.6 * ease))
+        image = wear.dirt(rng, image, rng.uniform(0.1, 0.4))
+    image, kept = _exposed(rng, image, tones)
+    ease = float(np.clip((detail - 7.0) / 14.0, 0.0, 1.0))  # small characters bear less
+    soft = min(abs(float(rng.normal(0, 0.45))), 1.0)
+    image = wear.blur(rng, image, soft * detail * (0.05 + 0.045 * ease))
+    rough = min(abs(float(rng.normal(0, 0.4))), 1.0) * (1.0 - 0.6 * soft)
+    image = wear.noise(rng, image, rough * kept * (0.07 + 0.11 * ease))
     if rng.random() < 0.2:
         image = wear.sharpen(image, rng.uniform(0.3, 1.5))
     if rng.random() < 0.7:
-        low = 26 if char_height > 16 else 45
-        image = wear.jpeg(image, int(rng.integers(low, 96)))
+        image = wear.jpeg(image, int(rng.integers(50 - round(22 * ease), 96)))
     if rng.random() < 0.15:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         image = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     return image
+
+
+def _exposed(rng: np.random.Generator, image: RGB, tones: tuple[float, float]) -> tuple[RGB, float]:
+    """(image, contrast): light, exposure, haze and cast, that leave enough contrast between ground and ink."""
+    height, width = image.shape[:2]
+    night = rng.random() < 0.12
+    for attempt in range(6):
+        gain = wear.light(rng, height, width, 1.0 - attempt / 6)
+        exposure = rng.uniform(0.25, 0.6) if night else math.exp(rng.normal(0, 0.28))
+        gamma = math.exp(rng.normal(0, 0.2))
+        lift = float(rng.uniform(0, 90)) if rng.random() < 0.25 else float(rng.uniform(0, 16))
+        gain = gain * np.float32(np.clip(exposure, 0.25, 1.6))
+        curve = lift + (255 - lift) * (np.array(tones) / 255) ** gamma
+        seen = np.clip(np.outer((np.quantile(gain, 0.03), np.quantile(gain, 0.97)), curve), 0, 255)
+        kept = float(np.abs(seen[:, 0] - seen[:, 1]).min())
+        if kept > (_LEAST_CONTRAST if attempt < 5 else 0):
+            break
+    cast = np.exp(rng.normal(0, 0.055, 3))
+    if night:
+        cast = cast * ((1.12, 1.0, 0.78) if rng.random() < 0.6 else (0.9, 1.0, 1.15))
+    return wear.tone(image, gain, gamma, lift, (float(cast[0]), float(cast[1]), float(cast[2]))), kept

@@ -29,6 +29,10 @@ MAX_PLATES = 8  # kept for a crop
 MIN_HEIGHT = 4.0  # pixels: a plate lower than this is neither asked for nor counted as background
 MIN_VISIBLE = 0.7  # of its area: a plate cut more than this by the crop's edge, likewise
 FILL = 114
+MIN_WIDTH = 14.0  # pixels: the smallest that a plate is made
+WHOLE = 0.3  # share of windows that show the whole photo, more or less
+CUT = 0.1  # share of windows round a plate that may cut it
+MIRRORED = 0.3  # share of crops
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,62 +138,60 @@ def _overlaps(a: Box, b: Box) -> bool:
 def _window(
     rng: np.random.Generator, photo: RGB, plates: list[Plate], size: int, augment: bool
 ) -> tuple[RGB, list[Plate]]:
-    """Cuts a square window at a random scale around a random plate, and scales it to `size`."""
-    rows, columns = photo.shape[:2]
-    whole = size / max(rows, columns)
-    legible = [plate for plate in plates if plate.legible]
-    if not augment or rng.random() < 0.3:
-        scale = whole * (float(rng.uniform(0.8, 1.1)) if augment else 1.0)
-        focus = None
-    elif legible:
-        focus = legible[int(rng.integers(len(legible)))]
-        width = float(np.exp(rng.uniform(np.log(14), np.log(0.85 * size))))
-        scale = float(np.clip(width / focus.box.width, 0.8 * whole, 4.0))
-    else:
-        focus = None
-        scale = whole * float(np.exp(rng.uniform(0, np.log(3))))
-    side = size / scale
-    if focus is not None:  # anywhere, as long as the plate is inside or, seldom, cut by the edge
-        slack = rng.uniform(-0.1, 1.1) if rng.random() < 0.1 else rng.uniform(0, 1, 2)
-        low = np.array([focus.box.x2, focus.box.y2]) - side
-        high = np.array([focus.box.x1, focus.box.y1])
-        corner = low + slack * (high - low)
-        corner = np.clip(corner, -0.15 * side, np.maximum(np.array([columns, rows]) - 0.85 * side, -0.15 * side))
-    elif augment:
-        corner = rng.uniform(
-            np.minimum(0, np.array([columns, rows]) - side), np.maximum(0.0, np.array([columns, rows]) - side) + 1e-6
-        )
-    else:
-        corner = np.zeros(2)
-    transform = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
+    """Cuts a square window at a random place and scale, and scales it to `size`."""
+    scale, corner = _place(rng, photo, plates, size) if augment else (size / max(photo.shape[:2]), np.zeros(2))
     if scale < 1:  # area-correct: cv2.warpAffine alone would alias
         photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
-        pixels = np.array([[1, 0, transform[0, 2]], [0, 1, transform[1, 2]]])
+    zoom = max(1.0, scale)
+    shift = -corner * scale
+    image = cv2.warpAffine(
+        photo, np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]]), (size, size), borderValue=(FILL, FILL, FILL)
+    )
+    return np.asarray(image, dtype=np.uint8), [_map(plate, lambda points: points * scale + shift) for plate in plates]
+
+
+def _place(rng: np.random.Generator, photo: RGB, plates: list[Plate], size: int) -> tuple[float, NDArray[np.float64]]:
+    """(scale, top-left corner in the photo) of a window: the whole photo, or around a plate, or of the background."""
+    extent = np.array([photo.shape[1], photo.shape[0]], dtype=np.float64)
+    whole = size / extent.max()
+    legible = [plate.box for plate in plates if plate.legible]
+    if rng.random() < WHOLE:
+        scale = float(np.exp(rng.uniform(np.log(0.9 * whole), np.log(1.1 * size / extent.min()))))
+    elif legible:
+        box = legible[int(rng.integers(len(legible)))]
+        width = float(np.exp(rng.uniform(np.log(MIN_WIDTH), np.log(0.85 * size))))
+        scale = float(np.clip(width / box.width, 0.9 * whole, 4.0))
+        side = size / scale
+        share = rng.uniform(-0.1, 1.1, 2) if rng.random() < CUT else rng.uniform(0, 1, 2)
+        corner = share * (box.x1, box.y1) + (1 - share) * (box.x2 - side, box.y2 - side)
+        return scale, np.clip(corner, -0.15 * side, np.maximum(extent - 0.85 * side, -0.15 * side))
     else:
-        pixels = transform
-    image = cv2.warpAffine(photo, pixels, (size, size), flags=cv2.INTER_LINEAR, borderValue=(FILL, FILL, FILL))
-    moved = [_map(plate, lambda points: points * scale + transform[:, 2]) for plate in plates]
-    return np.asarray(image, dtype=np.uint8), moved
+        scale = whole * float(np.exp(rng.uniform(0, np.log(3))))
+    room = extent - size / scale
+    return scale, rng.uniform(np.minimum(room, 0), np.maximum(room, 0) + 1e-6)
 
 
 _DISTORTIONS = A.Compose(
     [
-        A.Perspective(scale=(0.0, 0.06), keep_size=True, p=0.3),
+        A.Perspective(scale=(0.0, 0.06), keep_size=True, fill=FILL, p=0.3),
         A.Affine(rotate=(-7, 7), shear={"x": (-6, 6), "y": (-3, 3)}, fill=FILL, p=0.5),
-        A.RandomBrightnessContrast(0.3, 0.3, p=0.6),
-        A.RandomGamma((60, 150), p=0.3),
-        A.HueSaturationValue(10, 40, 20, p=0.4),
+        A.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0.3, p=0.6),
+        A.RandomGamma(gamma_limit=(60, 150), p=0.3),
+        A.HueSaturationValue(hue_shift_limit=10, sat_shift_limit=40, val_shift_limit=20, p=0.4),
         A.ToGray(p=0.15),
-        A.OneOf([A.MotionBlur((3, 7)), A.GaussianBlur((3, 5)), A.Downscale((0.4, 0.8))], p=0.25),
-        A.GaussNoise((0.01, 0.06), p=0.2),
-        A.ImageCompression((30, 95), p=0.4),
+        A.OneOf(
+            [A.MotionBlur(blur_limit=(3, 7)), A.GaussianBlur(blur_limit=(3, 5)), A.Downscale(scale_range=(0.4, 0.8))],
+            p=0.25,
+        ),
+        A.GaussNoise(std_range=(0.01, 0.06), p=0.2),
+        A.ImageCompression(quality_range=(30, 95), p=0.4),
     ],
     keypoint_params=A.KeypointParams(format="xy", remove_invisible=False),
 )
 
 
 def _distort(rng: np.random.Generator, image: RGB, plates: list[Plate]) -> tuple[RGB, list[Plate]]:
-    """Slight geometry, strong photometry; half of the crops are mirrored."""
+    """Slight geometry, strong photometry; some crops are mirrored."""
     corners = [point for plate in plates for point in (plate.quad or Quad.of_box(plate.box)).points]
     _DISTORTIONS.set_random_seed(int(rng.integers(2**31)))
     done = _DISTORTIONS(image=image, keypoints=np.array(corners, dtype=np.float64).reshape(-1, 2))
@@ -197,8 +199,7 @@ def _distort(rng: np.random.Generator, image: RGB, plates: list[Plate]) -> tuple
         np.ascontiguousarray(done["image"]),
         np.asarray(done["keypoints"], dtype=np.float64).reshape(-1, 4, 2),
     )
-    mirrored = rng.random() < 0.5
-    if mirrored:
+    if rng.random() < MIRRORED:
         image = np.ascontiguousarray(image[:, ::-1])
         moved = moved * [-1, 1] + [image.shape[1], 0]
         moved = moved[:, [1, 0, 3, 2]]  # clockwise from top-left again

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import boxes
+from pipeline.bundle import Bundle, BundleError, Precision
 from pipeline.detectors import corner
 from pipeline.images import RGB, letterbox
 from pipeline.records import Box, Detection, Quad
-from pipeline.sessions import Session, SessionError
+from pipeline.sessions import Session
 
 MULTIPLE = 32  # the network's input sides are multiples of this
 _DECODERS = {"corner": corner.decode}
@@ -22,32 +21,39 @@ _DECODERS = {"corner": corner.decode}
 class Detector:
     """Finds plates in photos of any size; each is scaled so that its longer side is the bundle's resolution."""
 
-    def __init__(self, bundle: Path, threads: int = 0, precision: Literal["float", "int8"] = "float") -> None:
-        manifest = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
-        settings = manifest["detector"]
-        if settings["head"] not in _DECODERS:
-            raise SessionError(f"{bundle}: head {settings['head']!r} is unknown here; it needs a newer version")
-        file = settings[precision]
-        self._session = Session(bundle / file, threads, manifest["sha256"][file])
-        self._decode = _DECODERS[settings["head"]]
-        self._resolution, self._stride = int(settings["resolution"]), int(settings["stride"])
+    def __init__(self, bundle: Bundle, threads: int = 0, precision: Precision = "float") -> None:
+        head = bundle.detector["head"]
+        if head not in _DECODERS:
+            raise BundleError(f"{bundle.folder}: detector head {head!r} is unknown here; it needs a newer version")
+        path, digest = bundle.file("detector", precision)
+        self._session = Session(path, threads, digest)
+        self._decode = _DECODERS[head]
+        self._resolution, self._stride = int(bundle.detector["resolution"]), int(bundle.detector["stride"])
 
     def detect(self, images: Sequence[RGB], min_score: float = 0.3) -> list[list[Detection]]:
         """RGB uint8 (H, W, 3) each -> that image's Detections in its own pixels, best first."""
         return [self._detect(image, min_score) for image in images]
 
     def _detect(self, image: RGB, min_score: float) -> list[Detection]:
-        height, width = image.shape[:2]
-        longer = max(height, width)
-        rows = max(MULTIPLE, -(-round(height * self._resolution / longer) // MULTIPLE) * MULTIPLE)
-        columns = max(MULTIPLE, -(-round(width * self._resolution / longer) // MULTIPLE) * MULTIPLE)
-        # Not letterbox(image, rows, columns) alone: the scale must be the resolution's, not the padded frame's.
-        fitted, scale = letterbox(image, min(rows, self._resolution), min(columns, self._resolution))
-        frame = np.full((rows, columns, 3), 114, dtype=np.float32)
-        frame[: fitted.shape[0], : fitted.shape[1]] = fitted
-        outputs = self._session.run(frame[None])
+        pixels, scale = frame(image, self._resolution)
+        outputs = self._session.run(pixels[None])
         found = self._decode(outputs["heatmap"][0], outputs["box"][0], outputs["corners"][0], self._stride, min_score)
+        height, width = image.shape[:2]
         return [d for d in (_to_image(detection, scale, width, height) for detection in found) if d is not None]
+
+
+def frame(image: RGB, resolution: int) -> tuple[NDArray[np.float32], float]:
+    """An image scaled so that its longer side is `resolution`, padded right and below to multiples of 32.
+
+    Returns float32 (H, W, 3) 0..255 and the scale applied.
+    """
+    height, width = image.shape[:2]
+    scale = resolution / max(height, width)
+    rows, columns = (max(MULTIPLE, -(-round(side * scale) // MULTIPLE) * MULTIPLE) for side in (height, width))
+    fitted, scale = letterbox(image, min(rows, resolution), min(columns, resolution))
+    padded = np.full((rows, columns, 3), 114, dtype=np.float32)
+    padded[: fitted.shape[0], : fitted.shape[1]] = fitted
+    return padded, scale
 
 
 def _to_image(detection: Detection, scale: float, width: int, height: int) -> Detection | None:

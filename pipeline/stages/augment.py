@@ -9,6 +9,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -26,7 +27,10 @@ WORKERS = 2
 CHUNK = 32
 
 
-def main(manifest: Path, images: Path, out: Path) -> None:
+Option = Annotated[Path, typer.Option()]
+
+
+def main(manifest: Option, images: Option, out: Option) -> None:
     try:
         settings = params.load()
         samples = read_manifest(manifest)
@@ -182,7 +186,7 @@ def _grid(tiles: list[RGB], columns: int) -> RGB:
 
 
 def _drawn(image: RGB, corners: np.ndarray, kinds: np.ndarray) -> RGB:
-    canvas = np.ascontiguousarray(image)
+    canvas = np.array(image)
     for points, kind in zip(corners, kinds, strict=True):
         if kind == 0:
             continue

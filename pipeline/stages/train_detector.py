@@ -8,14 +8,21 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from pipeline import checkpoints, params
 
+Option = Annotated[Path, typer.Option()]
 
-def main(data: Path, out: Path, work: Path = Path("checkpoints/train_detector"), start: Path | None = None) -> None:
-    """`start` is a checkpoint to begin from in place of the shipped one."""
+
+def main(
+    data: Option,
+    out: Option,
+    work: Option = Path("checkpoints/train_detector"),
+    start: Annotated[Path | None, typer.Option(help="A checkpoint to begin from, not the shipped one.")] = None,
+) -> None:
     try:
         settings = params.load()
         train_detector(data, out, work, settings.train_detector, settings.seed, start)

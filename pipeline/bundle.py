@@ -1,0 +1,69 @@
+"""A bundle: the folder of exported networks that recognises plates, described and sealed by its bundle.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.images import sha256
+from pipeline.manifest import write_json
+
+Precision = Literal["float", "int8"]
+VERSION = 1
+
+
+class BundleError(ValueError):
+    """A bundle that is missing, damaged or of another version; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What bundle.json says. `detector` and `reader` are each network's settings, `sha256` its files' digests."""
+
+    folder: Path
+    detector: dict[str, Any]
+    reader: dict[str, Any]
+    sha256: dict[str, str]
+    created_from: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> Bundle:
+        """Reads folder/bundle.json; BundleError says what is wrong with it."""
+        path = folder / "bundle.json"
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except OSError:
+            raise BundleError(f"{folder}: no bundle.json here; run the export stage or name another model") from None
+        except ValueError as error:
+            raise BundleError(f"{path} is damaged: {error}") from None
+        if not isinstance(raw, dict) or raw.get("version") != VERSION:
+            raise BundleError(f"{path} is not of version {VERSION}; export the models again")
+        try:
+            return cls(folder, raw["detector"], raw["reader"], raw["sha256"], raw.get("created_from", {}))
+        except KeyError as error:
+            raise BundleError(f"{path} lacks {error}; export the models again") from None
+
+    def file(self, network: Literal["detector", "reader"], precision: Precision) -> tuple[Path, str]:
+        """(path, SHA-256) of one network's ONNX file."""
+        settings = self.detector if network == "detector" else self.reader
+        name = settings.get(precision)
+        if not isinstance(name, str) or Path(name).name != name or name not in self.sha256:
+            raise BundleError(f"{self.folder}/bundle.json names no {precision} {network}; export the models again")
+        return self.folder / name, self.sha256[name]
+
+
+def write(folder: Path, detector: dict[str, Any], reader: dict[str, Any], created_from: dict[str, Any]) -> None:
+    """Describes and seals the ONNX files that already stand in `folder`."""
+    names = [str(settings[precision]) for settings in (detector, reader) for precision in ("float", "int8")]
+    write_json(
+        folder / "bundle.json",
+        {
+            "version": VERSION,
+            "detector": detector,
+            "reader": reader,
+            "sha256": {name: sha256((folder / name).read_bytes()) for name in names},
+            "created_from": created_from,
+        },
+    )

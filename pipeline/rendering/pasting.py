@@ -14,6 +14,7 @@ from pipeline.rendering.wear import RGB
 Alpha = NDArray[np.float32]  # (h, w) 0..1
 
 _SUPER = 2  # samples a pixel and direction of the warp, before they are averaged
+_DIFFERENCE_VARIANCE = 0.42  # square pixels by which sampling and central differences soften a step
 _FLAT_BLUR = 0.8  # taken where the surroundings have no edge to measure blur by
 
 
@@ -95,7 +96,8 @@ def blur_of(grey: NDArray[np.uint8]) -> float:
     if strong.sum() < 20:
         return _FLAT_BLUR
     steepest = float(np.percentile(np.asarray(slope[strong] / step[strong], np.float64), 97))
-    return float(np.clip(1.0 / (max(steepest, 1e-3) * math.sqrt(2 * math.pi)), 0.4, 3.0))
+    measured = 1.0 / (max(steepest, 1e-3) * math.sqrt(2 * math.pi))
+    return float(np.clip(math.sqrt(max(measured**2 - _DIFFERENCE_VARIANCE, 0.0)), 0.4, 3.0))
 
 
 def grain_of(grey: NDArray[np.uint8]) -> float:
@@ -129,7 +131,7 @@ def paste_plate(
     grey = np.asarray(cv2.cvtColor(around, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     alpha = plate_alpha(plate.shape[0], plate.shape[1], rng.uniform(0.0, 0.1) * plate.shape[0])
     seen, cover = _warp(_lit(rng, plate, around, match), alpha, quad, window)
-    softness = math.sqrt(max(blur_of(grey) ** 2 - 0.35, 0.0)) * float(rng.uniform(0.8, 1.1))
+    softness = math.sqrt(max(blur_of(grey) ** 2 - 0.16, 0.0)) * float(rng.uniform(0.8, 1.1))
     softness = min(softness, 0.07 * tall)
     if softness > 0.2:
         seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), softness), dtype=np.uint8)

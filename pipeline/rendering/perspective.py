@@ -43,7 +43,7 @@ def random_quad(
     Mostly from the front; up to `turn` times 45 degrees of yaw, 25 of pitch and 15 of roll.
     """
     limits = np.array([MAX_YAW, MAX_PITCH, MAX_ROLL]) * turn
-    yaw, pitch, roll = np.clip(rng.normal(0, limits * 0.42), -limits, limits)
+    yaw, pitch, roll = np.clip(rng.normal(0, limits * np.array([0.42, 0.42, 0.33])), -limits, limits)
     quad = turned_quad(1.0, 1.0 / aspect, float(yaw), float(pitch), float(roll), float(rng.uniform(2.5, 12.0)))
     reach = float(np.ptp(quad[:, 0]))
     return quad * (width / reach) + centre

@@ -79,9 +79,9 @@ def render_plate(
     """
     book = fonts or FontBook.reproducible()
     layout = layout or layouts.choose(rng)
-    shown = layouts.random_text(layout, rng) if text is None else _arranged(text, layout)
+    shown = layouts.random_text(layout, rng) if text is None else _arranged(text.upper(), layout)
     plain = normalise(shown)
-    if not plain or not set(plain) <= set(CHARACTERS):
+    if not plain or not set(shown) <= {*CHARACTERS, *_SEPARATORS, "/"}:
         raise ValueError(f"a plate cannot show {text!r}: only A-Z and 0-9, and ' -.*/' between them")
     easel = _Easel(rng, layout, book, height)
     easel.furnish()

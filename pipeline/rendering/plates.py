@@ -88,7 +88,7 @@ def render_plate(
     easel.write(shown)
     easel.finish()
     region = layout.region if layout.fits(plain) else layouts.UNKNOWN_REGION
-    image = np.clip(easel.image, 0, 255).astype(np.uint8)
+    image = np.clip(easel.image, 0, 255, out=easel.image).astype(np.uint8)
     return RenderedPlate(image, plain, region, shown.count("/") + 1, tuple(easel.char_boxes), easel.tones)
 
 
@@ -490,7 +490,7 @@ def render_crop(
     drawn_height = int(np.clip(1.4 * seen_height, 40, 80))
     plate = render_plate(rng, layout, None, drawn_height, fonts)
     seen_height = max(seen_height, MIN_CHAR_HEIGHT * drawn_height / plate.detail)
-    picture, corners = _surrounded(rng, plate.image, fonts or FontBook.reproducible())
+    picture, corners = _surrounded(rng, plate, fonts or FontBook.reproducible())
     cut = _cut(rng, picture, corners, plate.image.shape[1] / plate.image.shape[0], drawn_height)
     scale = min(1.0, seen_height / drawn_height)
     small = (max(12, round(cut.shape[1] * scale)), max(8, round(cut.shape[0] * scale)))
@@ -504,9 +504,9 @@ def render_crop(
     return crop, plate.text, plate.region, plate.rows
 
 
-def _surrounded(rng: np.random.Generator, plate: RGB, book: FontBook) -> tuple[RGB, Corners]:
+def _surrounded(rng: np.random.Generator, plate: RenderedPlate, book: FontBook) -> tuple[RGB, Corners]:
     """Lays the plate on car body, bumper or shade, perhaps in a frame; returns its corners there too."""
-    h, w = plate.shape[:2]
+    h, w = plate.image.shape[:2]
     pad = round(0.55 * h)
     tall, wide = h + 2 * pad, w + 2 * pad
     level = rng.choice([rng.uniform(4, 40), rng.uniform(40, 140), rng.uniform(140, 245)], p=[0.5, 0.3, 0.2])
@@ -518,7 +518,8 @@ def _surrounded(rng: np.random.Generator, plate: RGB, book: FontBook) -> tuple[R
         shade = (rng.uniform(0, 255),) * 3
         thick = max(1, round(rng.uniform(0.01, 0.14) * h))
         cv2.line(picture, (0, y), (wide, round(y + rng.normal(0, 0.15) * h)), shade, thick, cv2.LINE_AA)
-    if rng.random() < 0.4:
+    framed = rng.random() < 0.4
+    if framed:
         _framed(rng, picture, pad, h, w, book)
     elif rng.random() < 0.5:  # its shadow
         by = max(1, round(0.05 * h))
@@ -526,12 +527,27 @@ def _surrounded(rng: np.random.Generator, plate: RGB, book: FontBook) -> tuple[R
         below[:] = (below * rng.uniform(0.2, 0.7)).astype(np.uint8)
     radius = rng.uniform(0.0, 0.1) * h
     corners = picture[pad : pad + h, pad : pad + w].copy()
-    picture[pad : pad + h, pad : pad + w] = plate
-    if radius > 1:
+    picture[pad : pad + h, pad : pad + w] = plate.image
+    if framed and rng.random() < 0.4:
+        _lipped(rng, picture[pad : pad + h, pad : pad + w], plate)
+    elif radius > 1:
         outside = np.full((h, w), 255, np.uint8)
         cv2.fillPoly(outside, [_rounded(0, 0, w - 1, h - 1, radius)], 0, cv2.LINE_8, 4)
         cv2.copyTo(corners, outside, picture[pad : pad + h, pad : pad + w])
     return picture, rectangle(w, h) + pad
+
+
+def _lipped(rng: np.random.Generator, picture: RGB, plate: RenderedPlate) -> None:
+    """The holder's lip over the plate's edges, as far as the characters leave room."""
+    h, w = picture.shape[:2]
+    shade = round(rng.uniform(5, 60) if rng.random() < 0.8 else rng.uniform(150, 240))
+    above = min(box.y1 for box in plate.char_boxes) * rng.uniform(0.0, 0.8)
+    below = (h - max(box.y2 for box in plate.char_boxes)) * rng.uniform(0.0, 0.8)
+    beside = min(min(box.x1 for box in plate.char_boxes), w - max(box.x2 for box in plate.char_boxes), 0.12 * h)
+    beside *= rng.uniform(0.0, 0.8)
+    inside = picture[int(above) : h - int(below), int(beside) : w - int(beside)].copy()
+    picture[:] = shade
+    picture[int(above) : h - int(below), int(beside) : w - int(beside)] = inside
 
 
 def _framed(rng: np.random.Generator, picture: RGB, pad: int, h: int, w: int, book: FontBook) -> None:
@@ -583,7 +599,18 @@ def _cut(rng: np.random.Generator, picture: RGB, corners: Corners, aspect: float
         size = (max(16, round(reach[0])), max(16, round(reach[1])))
         matrix = homography(corners, quad)
     cut = cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if rng.random() < 0.12:
+        cut = _bent(np.asarray(cut, dtype=np.uint8), rng.normal(0, 0.05) * size[1])
     return np.asarray(cut, dtype=np.uint8)
+
+
+def _bent(image: RGB, bow: float) -> RGB:
+    """A plate that is not flat, or a lens that bends lines: the middle `bow` pixels lower than the ends."""
+    h, w = image.shape[:2]
+    across = np.linspace(-1, 1, w, dtype=np.float32)[None, :]
+    xs = np.broadcast_to(np.arange(w, dtype=np.float32)[None, :], (h, w))
+    ys = np.arange(h, dtype=np.float32)[:, None] + np.float32(bow) * (across**2 - np.float32(0.5))
+    return np.asarray(cv2.remap(image, xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8)
 
 
 def _photographed(rng: np.random.Generator, image: RGB, detail: float, tones: tuple[float, float]) -> RGB:
@@ -610,17 +637,19 @@ def _exposed(rng: np.random.Generator, image: RGB, tones: tuple[float, float]) -
     """(image, contrast): light, exposure, haze and cast, that leave enough contrast between ground and ink."""
     height, width = image.shape[:2]
     night = rng.random() < 0.12
-    for attempt in range(6):
-        gain = wear.light(rng, height, width, 1.0 - attempt / 6)
+    for attempt in range(4):
+        gain = wear.light(rng, height, width, 1.0 - attempt / 5)
         exposure = rng.uniform(0.25, 0.6) if night else math.exp(rng.normal(0, 0.28))
         gamma = math.exp(rng.normal(0, 0.2))
         lift = float(rng.uniform(0, 90)) if rng.random() < 0.25 else float(rng.uniform(0, 16))
         gain = gain * np.float32(np.clip(exposure, 0.25, 1.6))
         curve = lift + (255 - lift) * (np.array(tones) / 255) ** gamma
-        seen = np.clip(np.outer((np.quantile(gain, 0.03), np.quantile(gain, 0.97)), curve), 0, 255)
+        seen = np.clip(np.outer((gain.min(), gain.max()), curve), 0, 255)
         kept = float(np.abs(seen[:, 0] - seen[:, 1]).min())
-        if kept > (_LEAST_CONTRAST if attempt < 5 else 0):
+        if kept > _LEAST_CONTRAST:
             break
+    else:
+        gain, gamma, lift, kept = np.ones((height, width), np.float32), 1.0, 0.0, abs(tones[0] - tones[1])
     cast = np.exp(rng.normal(0, 0.055, 3))
     if night:
         cast = cast * ((1.12, 1.0, 0.78) if rng.random() < 0.6 else (0.9, 1.0, 1.15))

@@ -22,6 +22,7 @@ Points = NDArray[np.float64]  # (N, 2) x, y
 HEIGHT = 96  # rows of a finished glyph mask, from cap line to baseline
 VARIETY = 160  # styles of each family
 FAMILIES = ("din", "fe", "wright", "die", "cn", "free")
+_ONES = {"wright": (0.35, 0.5, 0.15), "die": (0.2, 0.45, 0.35)}  # chances of a bare, flagged, footed 1
 _SUPER = 3  # glyphs are drawn this many times larger, then averaged
 _TURN_STEPS = 9
 _WIDTHS = {"I": 0.42, "1": 0.7, "M": 1.18, "W": 1.32, "J": 0.88, "L": 0.9, "E": 0.92, "F": 0.9, "T": 0.98, "Q": 1.02}
@@ -77,7 +78,6 @@ def style(family: str, index: int) -> Style:
         "cn": (u(0.44, 0.54), u(0.10, 0.14), u(0.7, 1.0), u(0.26, 0.5), u(2.0, 2.6), 0.2, 0.8),
         "free": (u(0.40, 0.80), u(0.08, 0.22), u(0.35, 1.0), u(0.2, 1.0), u(2.0, 3.2), 0.35, 0.4),
     }[family]
-    american = family == "die"
     return Style(
         width=width,
         digit_width=width * u(0.88, 1.02),
@@ -92,7 +92,7 @@ def style(family: str, index: int) -> Style:
         mono=bool(rng.random() < mono),
         slab=bool(rng.random() < (0.06 if family in ("free", "die") else 0.02)),
         zero=_choice(rng, 0.86, 0.11, 0.03),
-        one=_choice(rng, 0.06, 0.74, 0.2) if not american else _choice(rng, 0.2, 0.45, 0.35),
+        one=_choice(rng, *_ONES.get(family, (0.06, 0.74, 0.2))),
         eye=_choice(rng, 0.6, 0.4),
         four=_choice(rng, 0.8, 0.1, 0.1),
         seven=_choice(rng, 0.72, 0.2, 0.08),

@@ -76,8 +76,8 @@ def test_average_precision_weights_are_repetitions():
     assert np.isnan(metrics.average_precision(right, np.ones((1, 4)), np.array([0.0]))).all()
 
 
-def random_cases(seed: int, photos: int = 40) -> list[Case]:
-    """Photos with 0 to 3 plates, jittered and missed detections, duplicates and false ones."""
+def random_cases(seed: int, photos: int = 40, decimals: int = 1) -> list[Case]:
+    """Photos with 0 to 3 plates, jittered and missed detections, duplicates and false ones; decimals=1 gives scores with ties."""
     rng = np.random.default_rng(seed)
     cases = []
     for number in range(photos):
@@ -90,9 +90,13 @@ def random_cases(seed: int, photos: int = 40) -> list[Case]:
             for _ in range(rng.integers(3)):
                 x, y, w, h = item.box.x1, item.box.y1, item.box.width, item.box.height
                 jitter = rng.normal(0, 0.12, 4) * [w, h, w, h]
-                found.append(detection(x + jitter[0], y + jitter[1], w + jitter[2], h + jitter[3], rng.uniform()))
+                found.append(
+                    detection(
+                        x + jitter[0], y + jitter[1], w + jitter[2], h + jitter[3], round(rng.uniform(), decimals)
+                    )
+                )
         found += [
-            detection(*rng.uniform(0, 250, 2), *rng.uniform(10, 90, 2), rng.uniform(0, 0.7))
+            detection(*rng.uniform(0, 250, 2), *rng.uniform(10, 90, 2), round(rng.uniform(0, 0.7), decimals))
             for _ in range(rng.integers(3))
         ]
         found.sort(key=lambda d: -d.score)
@@ -118,7 +122,7 @@ def test_own_ap_is_cocos(seed, capsys):
 
 
 def test_own_ap_of_a_resample_is_cocos_of_the_repeated_photos():
-    cases = random_cases(3, photos=12)
+    cases = random_cases(3, photos=12, decimals=9)
     ranking = metrics.rank(cases)
     counts = np.array([2, 0, 1, 3, 1, 1], dtype=float)  # of the six groups, in the order of their names
     groups = sorted({case.sample.group for case in cases})
@@ -226,6 +230,13 @@ def test_confusions():
     ]
     results, _ = metrics.outcomes(cases, 0.3)
     assert metrics.confusions(results, "network") == {("O", "0"): 2, ("B", ""): 1, ("", "C"): 1}
+
+
+def test_groups_without_a_plate_are_not_drawn():
+    """Empty pictures say nothing of recall, so they make its interval neither wider nor missing."""
+    rows = [(str(i), i % 2, 1) for i in range(10)]
+    empty = [(f"empty {i}", 0, 0) for i in range(1000)]
+    assert metrics.ratio([*rows, *empty], BOOTSTRAP, "none") == metrics.ratio(rows, BOOTSTRAP, "none")
 
 
 def test_intervals_resample_groups_not_plates():

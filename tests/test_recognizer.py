@@ -105,6 +105,16 @@ def test_cut_follows_the_corners():
     assert upside_down[20:40, 8 : upside_down.shape[1] // 3].min() == 255
 
 
+def test_cut_leaves_a_narrow_margin():
+    image = photo(g200=(50, 50, 150, 100))
+    grey = cut(image, Box(50, 50, 150, 100))[..., 0]
+    dark = grey < 100
+    assert dark[0].all()
+    assert dark[:, 0].all()
+    assert 0.02 < dark[: len(grey) // 2, grey.shape[1] // 2].mean() < 0.12
+    assert not dark[4:-4, 6:-6].any()
+
+
 def test_crossed_corners_of_a_detection_give_its_box():
     image = photo(g90=(50, 50, 150, 100))
     box = Box(60, 60, 140, 90)

@@ -45,10 +45,11 @@ class FakeReader:
     """Reads one text on everything that is bright."""
 
     def __init__(self, text):
-        self.text, self.crops = text, 0
+        self.text, self.crops, self.shapes = text, 0, set()
 
     def read(self, crops):
         self.crops += len(crops)
+        self.shapes |= {crop.shape[:2] for crop in crops}
         read, unread = Reading(self.text, 0.8, (0.8,) * len(self.text)), Reading("", 0.0)
         return [read if crop.mean() > 100 else unread for crop in crops]
 
@@ -166,6 +167,7 @@ def test_the_slow_baseline_reads_only_what_is_compared(project, recognizer):
     assert max(recognizer.detector.floors) <= 0.01  # AP needs the doubtful ones
     assert recognizer.reader.crops == 6 + 5  # every plate, every confident detection
     assert recognizer.baseline.crops == 3 + 3  # certain texts and detections of the test split
+    assert recognizer.reader.shapes >= {(20, 100), (64, 308)}  # a crop sample as it is, plates rectified
     assert predictions(project)["s/2.png"]["readings"][0]["tesseract"] is None
     assert predictions(project)["s/4.png"]["readings"][0]["tesseract"] is None
 

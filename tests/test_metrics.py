@@ -77,7 +77,7 @@ def test_average_precision_weights_are_repetitions():
 
 
 def random_cases(seed: int, photos: int = 40, decimals: int = 1) -> list[Case]:
-    """Photos with 0 to 3 plates, jittered and missed detections, duplicates and false ones; decimals=1 gives scores with ties."""
+    """Photos with 0 to 3 plates, jittered and missed detections, duplicates and false ones; 1 decimal gives ties."""
     rng = np.random.default_rng(seed)
     cases = []
     for number in range(photos):

@@ -22,6 +22,7 @@ __all__ = ["Scene", "paste_plate", "random_quad", "render_scene"]
 
 MIN_WIDTH, MAX_WIDTH = 0.03, 0.5  # a plate's width, as a share of the frame's
 LEGIBLE_HEIGHT = 7.5  # pixels of a character below which no text is claimed
+LEGIBLE_CONTRAST = 36.0  # grey levels on a plate, likewise
 MAX_PLATES = 3
 _EDGE = 1.5  # pixels between a plate and the frame
 
@@ -64,12 +65,15 @@ def render_scene(
     for item, covered in zip(placed, hidden, strict=True):
         if covered:
             _cover(rng, image, item.quad)
-    smallest = min((_char_height(item) for item in placed), default=20.0)
-    image = _exposed(rng, image, smallest)
+    heights = [_char_height(item) for item in placed]
+    image = _exposed(rng, image, min((height for height in heights if height >= LEGIBLE_HEIGHT), default=20.0))
+    clear = [
+        not covered and height >= LEGIBLE_HEIGHT and _contrast(image, item.quad) >= LEGIBLE_CONTRAST
+        for item, height, covered in zip(placed, heights, hidden, strict=True)
+    ]
     if rng.random() < 0.15:
         stamp_time(rng, image, book)
-    records = tuple(_record(item, covered) for item, covered in zip(placed, hidden, strict=True))
-    return Scene(image, records)
+    return Scene(image, tuple(_record(item, legible) for item, legible in zip(placed, clear, strict=True)))
 
 
 def _park(rng: np.random.Generator, image: RGB, count: int, book: FontBook) -> list[_Placed]:
@@ -80,7 +84,8 @@ def _park(rng: np.random.Generator, image: RGB, count: int, book: FontBook) -> l
     placed = []
     for index in range(count):
         most = MAX_WIDTH if count == 1 else 0.55 * strip / width
-        share = math.exp(rng.uniform(math.log(max(MIN_WIDTH, 12 / width)), math.log(most)))
+        least = max(MIN_WIDTH if rng.random() < 0.15 else 2 * MIN_WIDTH, 12 / width)
+        share = math.exp(rng.uniform(math.log(least), math.log(most)))
         plate = render_plate(rng, layouts.choose(rng), None, 64 if share * width < 130 else 112, book)
         aspect = plate.image.shape[1] / plate.image.shape[0]
         seen = share * width * min(1.0, aspect / 3.0)
@@ -148,13 +153,13 @@ def _exposed(rng: np.random.Generator, image: RGB, char_height: float) -> RGB:
     height, width = image.shape[:2]
     ease = float(np.clip((char_height - 5.0) / 12.0, 0.1, 1.0))
     gain = wear.light(rng, height, width, 0.6)
-    night = rng.random() < 0.12
+    night = rng.random() < 0.1
     exposure = rng.uniform(0.3, 0.6) if night else math.exp(rng.normal(0, 0.18))
     cast = np.exp(rng.normal(0, 0.05, 3)) * ((1.1, 1.0, 0.82) if night else (1, 1, 1))
     haze = rng.uniform(0, 60) if rng.random() < 0.15 else rng.uniform(0, 10)
     tint = (float(cast[0]), float(cast[1]), float(cast[2]))
     image = wear.tone(image, gain * np.float32(exposure), math.exp(rng.normal(0, 0.15)), haze, tint)
-    image = wear.blur(rng, image, 0.35 + min(abs(rng.normal(0, 0.7)), 1.6) * ease)
+    image = wear.blur(rng, image, min(0.35 + abs(rng.normal(0, 0.7)) * ease, 1.8, 0.09 * char_height))
     image = wear.noise(rng, image, abs(rng.normal(0, 7.0)) * (0.3 + 0.7 * ease))
     if rng.random() < 0.3:
         image = wear.sharpen(image, rng.uniform(0.3, 1.0))
@@ -171,10 +176,18 @@ def _char_height(item: _Placed) -> float:
     return float(item.plate.char_height / item.plate.image.shape[0] * min(sides[1], sides[3]))
 
 
-def _record(item: _Placed, covered: bool) -> Plate:
+def _contrast(image: RGB, quad: Corners) -> float:
+    """Grey levels between the dark and the light parts of what the quad holds."""
+    low, high = np.floor(quad.min(axis=0)).astype(int), np.ceil(quad.max(axis=0)).astype(int)
+    window = cv2.cvtColor(image[low[1] : high[1], low[0] : high[0]], cv2.COLOR_RGB2GRAY)
+    inside = cv2.fillConvexPoly(np.zeros(window.shape, np.uint8), np.round(quad - low).astype(np.int32), 1)
+    dark, light = np.percentile(np.asarray(window[inside > 0], np.float64), (8, 92))
+    return float(light - dark)
+
+
+def _record(item: _Placed, legible: bool) -> Plate:
     points = [(float(x), float(y)) for x, y in np.round(item.quad, 3)]
     quad = Quad(*points)
-    legible = not covered and _char_height(item) >= LEGIBLE_HEIGHT
     return Plate(
         box=quad.box,
         quad=quad,

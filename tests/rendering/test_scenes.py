@@ -5,7 +5,7 @@ import pytest
 
 from pipeline import boxes
 from pipeline.alphabet import CHARACTERS
-from pipeline.rendering.scenes import MAX_WIDTH, Scene, render_scene
+from pipeline.rendering.scenes import LEGIBLE_HEIGHT, MAX_WIDTH, Scene, render_scene
 
 SCENES = {seed: render_scene(np.random.default_rng(seed), 320, 240) for seed in range(16)}
 
@@ -37,7 +37,7 @@ def test_a_text_is_claimed_only_where_it_can_be_read(seed: int) -> None:
         assert plate.rows in (1, 2)
         if plate.text is not None:
             assert set(plate.text) <= set(CHARACTERS)
-            assert plate.box.height >= 7.5 * plate.rows
+            assert plate.box.height >= LEGIBLE_HEIGHT * plate.rows
 
 
 def test_plates_do_not_overlap() -> None:

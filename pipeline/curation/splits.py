@@ -36,7 +36,7 @@ class Rule:
             raise ValueError(f"curate.test + curate.val is {self.test + self.val:g}: nothing is left to train on")
         if self.folds is not None and not (self.folds >= 2 and 0 <= self.fold < self.folds):
             raise ValueError(
-                f"curate.fold {self.fold} of curate.folds {self.folds}: give 2 folds or more, and 0 <= fold"
+                f"curate.fold {self.fold} of curate.folds {self.folds}: give 2 folds or more, and a fold below that"
             )
 
     def split(self, group: str) -> Split:

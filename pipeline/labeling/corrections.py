@@ -199,8 +199,7 @@ def from_row(row: dict[str, Any]) -> Correction:
 
 
 def _plate_to_row(corrected: CorrectedPlate) -> dict[str, Any]:
-    row = plate_to_row(corrected.plate)
-    row["box"] = [int(v) if float(v).is_integer() else v for v in row["box"]]
+    row: dict[str, Any] = {name: _plain(value) for name, value in plate_to_row(corrected.plate).items()}
     if corrected.kind != "plate":
         row["kind"] = corrected.kind
     if not corrected.certain:
@@ -208,6 +207,13 @@ def _plate_to_row(corrected: CorrectedPlate) -> dict[str, Any]:
     if corrected.readings:
         row["readings"] = list(corrected.readings)
     return row
+
+
+def _plain(value: Any) -> Any:
+    """The value with whole numbers written as such, at any depth: 12 and 12.0 are one line in git."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _plate_from_row(row: dict[str, Any]) -> CorrectedPlate:

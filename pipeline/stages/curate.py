@@ -172,7 +172,7 @@ def missing_corrections(samples: Sequence[Sample], known: Sequence[Correction]) 
     """A row for each correction whose picture has gone from a folder that is otherwise here."""
     ids = {sample.id for sample in samples}
     here = {Path(sample.image).parts[0] for sample in samples}
-    reason = "a correction's picture is not in the data: pull it again, or take its line out of the corrections"
+    reason = "the picture of this correction is not in the data: in quarantine, beyond a limit, or gone from its source?"
     return [
         {"id": one.id, "image": one.image, "kind": "correction", "reasons": [reason]}
         for one in known
@@ -234,8 +234,8 @@ def summary(metrics: Row) -> str:
     )
     if metrics["corrections_without_picture"] or metrics["corrections_without_box"]:
         lines.append(
-            f"{metrics['corrections_without_picture']} corrections have lost their picture and "
-            f"{metrics['corrections_without_box']} their box: see disagreements.jsonl"
+            f"{metrics['corrections_without_picture']} corrections are of pictures that are not in the data and "
+            f"{metrics['corrections_without_box']} of boxes that are not in their picture: see disagreements.jsonl"
         )
     if metrics["plates_in_two_official_splits"]:
         lines.append(f"{metrics['plates_in_two_official_splits']} plates are in two of their authors' own splits")

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     {"records", "alphabet", "params"},
     {"boxes", "images", "manifest"},
-    {"checkpoints", "sessions", "fitting", "rendering"},
+    {"checkpoints", "sessions", "bundle", "fitting", "rendering"},
     {"sources", "curation", "labeling", "augmentation", "metrics", "tracking", "detectors", "readers"},
     {"recognizer", "report"},
     {"serving"},

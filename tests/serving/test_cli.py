@@ -1,6 +1,8 @@
 """The command line with a fake recogniser: rows, tables, crops, exit codes."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -146,6 +148,29 @@ def test_a_model_folder_without_a_model_is_a_sentence_and_2(tmp_path):
     assert result.exit_code == 2
     assert "bundle.json" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_recognize_runs_the_networks_and_loads_nothing_heavy(tiny_bundle, tmp_path):
+    picture = np.zeros((120, 160, 3), dtype=np.uint8)
+    picture[56:64, 76:84] = 255
+    (tmp_path / "a.png").write_bytes(encode_png(picture))
+    code = (
+        "import sys\n"
+        "from pipeline.serving.cli import app\n"
+        "try:\n"
+        f"    app(['recognize', {str(tmp_path / 'a.png')!r}, '--model', {str(tiny_bundle)!r}, '--json'])\n"
+        "finally:\n"
+        "    heavy = {'tensorflow', 'keras', 'dvc', 'mlflow', 'great_expectations', 'scipy'}\n"
+        "    print(heavy & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    row, heavy = done.stdout.splitlines()
+    assert heavy == "set()"
+    (plate,) = json.loads(row)["plates"]
+    assert plate["text"] == "AB12"
+    x1, y1, x2, y2 = plate["box"]
+    assert (x1 + x2) / 2 == pytest.approx(80, abs=2)
+    assert (y1 + y2) / 2 == pytest.approx(60, abs=2)
 
 
 def test_doctor_ends_with_1_when_something_is_wrong(monkeypatch):

@@ -1,0 +1,94 @@
+"""A model folder that ONNX Runtime really loads, without training: for tests of what stands around the networks."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper, save
+
+from pipeline.alphabet import CHARACTERS
+
+OPSET = [helper.make_opsetid("", 18)]
+
+
+def _network(path, nodes, inputs, outputs, constants):
+    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, initializers)
+    save(helper.make_model(graph, opset_imports=OPSET, ir_version=9), path)
+
+
+def _detector(path):
+    """A plate of 64 x 32 pixels of the network's input wherever a cell is white."""
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "channel"], ["grey"], keepdims=1),
+        helper.make_node("Transpose", ["grey"], ["first"], perm=[0, 3, 1, 2]),
+        helper.make_node("AveragePool", ["first"], ["pooled"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Transpose", ["pooled"], ["cells"], perm=[0, 2, 3, 1]),
+        helper.make_node("Mul", ["cells", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "shift"], ["heatmap"]),
+        helper.make_node("Mul", ["cells", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "sides"], ["box"]),
+        helper.make_node("Add", ["nothing", "offsets"], ["corners"]),
+    ]
+    constants = {
+        "channel": np.array([3], np.int64),
+        "scale": np.float32(1 / 16),
+        "shift": np.float32(-12),
+        "zero": np.float32(0),
+        "sides": np.log(np.array([4, 2, 4, 2], np.float32)),
+        "offsets": np.zeros(8, np.float32),
+    }
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["b", "h", "w", 3])
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", None, None, channels])
+        for name, channels in (("heatmap", 1), ("box", 4), ("corners", 8))
+    ]
+    _network(path, nodes, [image], outputs, constants)
+
+
+def _reader(path):
+    """Reads AB12 on everything."""
+    logits = np.zeros((1, 8, len(CHARACTERS) + 1), np.float32)
+    for step, character in enumerate("AB12"):
+        logits[0, 2 * step, CHARACTERS.index(character)] = 12
+        logits[0, 2 * step + 1, -1] = 12
+    nodes = [
+        helper.make_node("ReduceMean", ["crop", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Reshape", ["mean", "shape"], ["column"]),
+        helper.make_node("Mul", ["column", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "text"], ["logits"]),
+    ]
+    constants = {
+        "axes": np.array([1, 2, 3], np.int64),
+        "shape": np.array([-1, 1, 1], np.int64),
+        "zero": np.float32(0),
+        "text": logits,
+    }
+    crop = helper.make_tensor_value_info("crop", TensorProto.FLOAT, ["b", 64, 192, 1])
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["b", 8, len(CHARACTERS) + 1])
+    _network(path, nodes, [crop], [output], constants)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory):
+    """A folder with bundle.json: finds a plate on white places, and reads AB12 on it."""
+    folder = tmp_path_factory.mktemp("bundle")
+    _detector(folder / "detector.onnx")
+    _reader(folder / "reader.onnx")
+    names = ("detector.onnx", "reader.onnx")
+    bundle = {
+        "version": 1,
+        "detector": {
+            "float": names[0],
+            "int8": names[0],
+            "input": None,
+            "resolution": 512,
+            "stride": 8,
+            "head": "corner",
+        },
+        "reader": {"float": names[1], "int8": names[1], "height": 64, "width": 192, "alphabet": CHARACTERS},
+        "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
+    }
+    (folder / "bundle.json").write_text(json.dumps(bundle))
+    return folder

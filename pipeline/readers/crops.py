@@ -1,7 +1,4 @@
-"""What the reader learns from, as arrays: real and rendered crops, distorted afresh each time. No Keras here.
-
-Worker processes import this module, so it stays light.
-"""
+"""What the reader learns from, as arrays: real crops, distorted afresh each time they are drawn. No Keras here."""
 
 from __future__ import annotations
 
@@ -14,12 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.alphabet import MAX_LENGTH, readable
+from pipeline.alphabet import MAX_LENGTH
 from pipeline.images import RGB
 from pipeline.readers.reader import HEIGHT, WIDTH, Grey, encode, prepare, stretch
 from pipeline.records import Box
-from pipeline.rendering.fonts import FontBook
-from pipeline.rendering.plates import render_crop
 
 MARGIN = 0.25  # of a plate's box, cut out around it so that the jitter finds pixels there
 
@@ -53,6 +48,12 @@ class RealCrop:
         right, bottom = left + target_width, top + target_height
         corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float32)
         return cls(np.asarray(picture, dtype=np.uint8), corners, text, source)
+
+    @property
+    def plain(self) -> RGB:
+        """The plate's own box, without its surroundings."""
+        (left, top), _, (right, bottom), _ = np.rint(self.corners).astype(int)
+        return self.picture[top:bottom, left:right]
 
 
 def _working_size(width: float, height: float) -> tuple[int, int]:
@@ -113,25 +114,6 @@ def real_batch(rng: np.random.Generator, count: int, reals: Sequence[RealCrop]) 
     weights = np.array([sizes[real.source] ** -0.5 for real in reals])
     chosen = [reals[int(index)] for index in rng.choice(len(reals), count, p=weights / weights.sum())]
     return stack([draw(rng, real) for real in chosen], [real.text for real in chosen])
-
-
-def rendered_batch(
-    seed: Sequence[int], count: int, fonts: FontBook | None = None, nothing_share: float = 0.02
-) -> Labelled:
-    """`count` rendered plates, a pure function of `seed` and fonts; a few crops hold nothing at all."""
-    rng = np.random.default_rng(list(seed))
-    crops: list[Grey] = []
-    texts: list[str] = []
-    while len(crops) < count:
-        if rng.random() < nothing_share:
-            crops.append(draw_nothing(rng))
-            texts.append("")
-            continue
-        crop, text, _, _ = render_crop(rng, HEIGHT, WIDTH, fonts)
-        if 1 <= len(readable(text)) <= MAX_LENGTH:
-            crops.append(prepare(crop))
-            texts.append(readable(text))
-    return stack(crops, texts)
 
 
 def again(rng: np.random.Generator, count: int, past: Sequence[Labelled]) -> Labelled:

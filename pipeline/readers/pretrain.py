@@ -12,20 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from pipeline import fitting
 from pipeline.alphabet import MAX_LENGTH, readable
-from pipeline.images import RGB, read_image
+from pipeline.images import read_image
 from pipeline.manifest import read_manifest
-from pipeline.readers import training
-from pipeline.readers.crops import RealCrop, rendered_batch, stack
+from pipeline.readers.crops import Labelled, RealCrop, stack
 from pipeline.readers.reader import prepare
-from pipeline.records import Sample, Split
+from pipeline.records import Box, Sample
 from pipeline.rendering.fonts import FontBook
 
 _HELD_OUT = 1_000_003  # a stream of its own: no training seed begins with it
@@ -48,55 +44,59 @@ def main(
     processes: int = 1,
     seed: int = 7,
 ) -> None:
+    from pipeline import fitting
+    from pipeline.readers import training
+    from pipeline.readers.rendered import rendered_batch
+    from pipeline.readers.stream import RenderedPlates
+
     samples = [sample for path in manifest or [] for sample in read_manifest(path)]
-    learnt = [sample for sample in samples if sample.split == "train"]
-    real = real_crops(learnt, images, "train")
-    print(f"{len(real)} real crops to learn from, out of {len(samples)} samples", flush=True)
+    learnt = [sample for sample in samples if sample.split == "train" and readable_plates(sample)]
+    unseen = [sample for sample in samples if sample.split == "val" and readable_plates(sample)]
     fonts = FontBook.installed()
+    real = real_crops(learnt, images)
+    print(f"{len(real)} real crops to learn from", flush=True)
+    train = RenderedPlates(batch_size, batches, seed, real, real_share, fresh_share, fonts, processes)
+    rendered = training.StoredCrops(*rendered_batch((_HELD_OUT, seed), held_out, fonts), batch_size)
+    photographed = training.StoredCrops(*as_labelled(real_crops(unseen, images)), batch_size)
     network, _ = training.start(None, width)
-    train = training.RenderedPlates(batch_size, batches, seed, real, real_share, fresh_share, fonts, processes)
-    rendered = validation(*rendered_batch((_HELD_OUT, seed), held_out, fonts))
-    unseen = real_crops(samples, images, "val")
-    photographed = validation(*stack([prepare(plain(crop)) for crop in unseen], [crop.text for crop in unseen]))
     schedule = fitting.Schedule(epochs, learning_rate, patience=max(1, epochs), ema=0.999, seed=seed)
-    history = fitting.fit(
-        network, training.loss, train, rendered, schedule, work, fingerprint=f"reader pretraining, width {width}"
-    )
+    identity = f"reader pretraining, width {width}"  # data may be added and epochs changed between two runs
+    history = fitting.fit(network, training.loss, train, rendered, schedule, work, identity)
     train.close()
     figures = {
         "epochs": len(history),
         "rendered_exact": round(training.exact_match(network, rendered), 4),
-        "rendered_count": held_out,
         "real_val_exact": round(training.exact_match(network, photographed), 4),
-        "real_val_count": len(unseen),
+        "real_val_crops": photographed.count,
     }
     print(figures)
     training.save(network, out, width, [sample.id for sample in learnt], figures)
 
 
-def real_crops(samples: Iterable[Sample], images: Path, split: Split) -> list[RealCrop]:
-    """Every plate of a split whose text is known and can be seen, cut out of its photo."""
+def readable_plates(sample: Sample) -> list[tuple[Box, str]]:
+    """The plates whose text is known and large enough to be seen, as (box, text)."""
+    found = []
+    for plate in sample.plates:
+        text = readable(plate.text or "")
+        if plate.legible and plate.box.height >= _LEAST_HEIGHT and 1 <= len(text) <= MAX_LENGTH:
+            found.append((plate.box, text))
+    return found
+
+
+def real_crops(samples: Iterable[Sample], images: Path) -> list[RealCrop]:
+    """Every readable plate of the samples, cut out of its photo."""
     crops = []
     for sample in samples:
-        plates = [p for p in sample.plates if p.text and p.legible and p.box.height >= _LEAST_HEIGHT]
-        if sample.split != split or not plates:
-            continue
         photo = read_image(images / sample.image)
-        for plate in plates:
-            text = readable(plate.text or "")
-            if 1 <= len(text) <= MAX_LENGTH:
-                crops.append(RealCrop.of_box(photo, plate.box, text, Path(sample.image).parts[0]))
+        source = Path(sample.image).parts[0]
+        crops += [RealCrop.of_box(photo, box, text, source) for box, text in readable_plates(sample)]
     return crops
 
 
-def plain(crop: RealCrop) -> RGB:
-    """The plate's own box, as labelled."""
-    (left, top), _, (right, bottom), _ = np.rint(crop.corners).astype(int)
-    return crop.picture[top:bottom, left:right]
-
-
-def validation(crops: NDArray[Any], labels: NDArray[Any]) -> training.StoredCrops:
-    return training.StoredCrops(crops, labels, 64, seed=0, shuffle=False)
+def as_labelled(crops: Iterable[RealCrop]) -> Labelled:
+    """The plates' own boxes, as they were labelled, undistorted."""
+    chosen = list(crops)
+    return stack([prepare(crop.plain) for crop in chosen], [crop.text for crop in chosen])
 
 
 if __name__ == "__main__":

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import keras
@@ -19,14 +14,11 @@ from numpy.typing import NDArray
 from pipeline import checkpoints
 from pipeline.alphabet import MAX_LENGTH
 from pipeline.fitting import Batches, assign, variables
-from pipeline.readers.crops import Labelled, RealCrop, again, as_input, distort, real_batch, rendered_batch
+from pipeline.readers.crops import as_input, distort
 from pipeline.readers.network import build, ctc_loss
 from pipeline.readers.reader import HEIGHT, PADDING, WIDTH, decode, encode
-from pipeline.rendering.fonts import FontBook
 
 KIND = "reader"
-_AHEAD = 6  # batches rendered before they are asked for
-_REMEMBERED = 200  # batches whose crops may come again
 
 Batch = tuple[NDArray[np.float32], NDArray[np.int32]]  # (B, 64, 192, 1) crops, (B, 12) labels padded with -1
 
@@ -42,12 +34,18 @@ def loss(labels: Any, logits: Any) -> Mapping[str, Any]:
 
 
 class StoredCrops(Batches):
-    """Crops that the augment stage has stored, in an order of their epoch, optionally distorted anew."""
+    """Crops that were made before; with `shuffle` in an order of the epoch, and each distorted anew."""
 
-    def __init__(self, crops: NDArray[Any], labels: NDArray[Any], batch_size: int, seed: int, shuffle: bool) -> None:
+    def __init__(
+        self, crops: NDArray[Any], labels: NDArray[Any], batch_size: int, seed: int = 0, shuffle: bool = False
+    ) -> None:
         super().__init__()
         self._crops, self._labels = crops, labels
         self._batch_size, self._seed, self._shuffle = batch_size, seed, shuffle
+
+    @property
+    def count(self) -> int:
+        return len(self._labels)
 
     def __len__(self) -> int:
         return -(-len(self._labels) // self._batch_size)
@@ -62,70 +60,6 @@ class StoredCrops(Batches):
             rng = np.random.default_rng([self._seed, self.epoch, index])
             crops = np.stack([distort(rng, crop) for crop in crops])
         return as_input(crops), self._labels[chosen].astype(np.int32)
-
-
-class RenderedPlates(Batches):
-    """An endless stream of rendered plates, with a share of real crops; worker processes draw ahead.
-
-    Of a batch, `real_share` are real; of the others `fresh_share` are rendered for it, and the rest stood in
-    one of the last batches and are distorted anew.
-    """
-
-    def __init__(
-        self,
-        batch_size: int,
-        batches: int,
-        seed: int,
-        real: Sequence[RealCrop] = (),
-        real_share: float = 0.0,
-        fresh_share: float = 1.0,
-        fonts: FontBook | None = None,
-        processes: int = 1,
-    ) -> None:
-        super().__init__()
-        self._batches, self._seed, self._real, self._fonts = batches, seed, real, fonts
-        self._real_count = round(batch_size * real_share) if real else 0
-        self._rendered_count = batch_size - self._real_count
-        self._fresh_count = max(1, round(self._rendered_count * fresh_share))
-        self._past: deque[Labelled] = deque(maxlen=_REMEMBERED)
-        self._pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_end_with_parent)
-        self._pending: OrderedDict[tuple[int, int], Future[Labelled]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return self._batches
-
-    def __getitem__(self, index: int) -> Batch:
-        for ahead in range(index, min(index + _AHEAD, self._batches)):
-            key = (self.epoch, ahead)
-            if key not in self._pending:
-                seed = (self._seed, *key)
-                self._pending[key] = self._pool.submit(rendered_batch, seed, self._fresh_count, self._fonts)
-        parts = [self._pending[self.epoch, index].result()]
-        while len(self._pending) > 2 * _AHEAD:  # Keras looks at an epoch's first batches twice
-            self._pending.popitem(last=False)
-        rng = np.random.default_rng([self._seed, self.epoch, index, 1])
-        self._past.append(parts[0])
-        if (repeated := self._rendered_count - len(parts[0][1])) > 0:
-            parts.append(again(rng, repeated, self._past))
-        if self._real_count:
-            parts.append(real_batch(rng, self._real_count, self._real))
-        crops, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return as_input(crops), labels.astype(np.int32)
-
-    def close(self) -> None:
-        """Ends the worker processes."""
-        self._pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Makes a worker end when the training is killed, rather than wait for work for ever."""
-
-    def watch() -> None:
-        if (parent := parent_process()) is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
 
 
 def load_stored(folder: Path) -> tuple[NDArray[Any], NDArray[Any], list[str]]:

@@ -35,7 +35,7 @@ def train_reader(data: Path, out: Path, work: Path, settings: params.TrainReader
     val_crops, val_labels, _ = training.load_stored(data / "val")
     network, seen = training.start(starting_weights(settings.weights), settings.width)
     train = training.StoredCrops(crops, labels, settings.batch_size, seed, shuffle=True)
-    validation = training.StoredCrops(val_crops, val_labels, settings.batch_size, seed, shuffle=False)
+    validation = training.StoredCrops(val_crops, val_labels, settings.batch_size)
     schedule = fitting.Schedule(settings.epochs, settings.learning_rate, settings.patience, settings.ema, seed=seed)
     history = fitting.fit(network, training.loss, train, validation, schedule, work, fingerprint(data, settings, seed))
     figures = {"epochs": len(history), "val_exact": training.exact_match(network, validation)}

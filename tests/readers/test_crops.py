@@ -61,16 +61,6 @@ def test_nothing_is_drawn_in_the_network_s_shape() -> None:
         assert draw_nothing(np.random.default_rng(seed)).shape == (64, 192)
 
 
-def test_rendered_plates_are_a_function_of_the_seed() -> None:
-    first, labels = crops.rendered_batch((1, 2), 6, nothing_share=0.3)
-    again, _ = crops.rendered_batch((1, 2), 6, nothing_share=0.3)
-    other, _ = crops.rendered_batch((1, 3), 6, nothing_share=0.3)
-    assert first.shape == (6, 64, 192)
-    assert labels.shape == (6, 12)
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
 def test_stack_of_nothing_has_the_right_shapes() -> None:
     empty, labels = stack([], [])
     assert empty.shape == (0, 64, 192)

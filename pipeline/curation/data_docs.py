@@ -7,10 +7,13 @@ and random ids. Here the pages stand alone, beside a front page that names what 
 from __future__ import annotations
 
 import re
-import tempfile
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment
+from markupsafe import Markup
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; margin: 0; background: #fff; }
@@ -51,25 +54,24 @@ def publish(built: Path, site: Path, front: Mapping[str, Any], quarantined: Sequ
 
     `front` holds `gate` (sentences; none: it passes) and `sources` (name -> rows, passed, failed, unpaired, plates).
     """
-    from jinja2 import Environment
-
-    site.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{site.name}.", dir=site.parent) as name:
-        fresh = Path(name) / "site"
-        fresh.mkdir()
-        suites = sorted(path.stem for path in (built / "expectations").glob("*.html"))
-        for suite in suites:
-            (result,) = (built / "validations" / suite).rglob("*.html")
-            _write(fresh / f"{suite}.html", stand_alone(result.read_text(encoding="utf-8")))
-            rules = (built / "expectations" / f"{suite}.html").read_text(encoding="utf-8")
-            _write(fresh / f"{suite}-suite.html", stand_alone(rules))
-        template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-        page = Environment(autoescape=True).from_string(template)
-        values = {"style": _safe(STYLE), "suites": suites, "quarantined": quarantined, **front}
-        _write(fresh / "index.html", page.render(values))
-        if site.exists():
-            site.rename(Path(name) / "old")
-        fresh.rename(site)
+    fresh, old = site.with_name(f".{site.name}.new"), site.with_name(f".{site.name}.old")
+    for leftover in (fresh, old):  # of a run that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    suites = sorted(path.stem for path in (built / "expectations").glob("*.html"))
+    for suite in suites:
+        (result,) = (built / "validations" / suite).rglob("*.html")
+        rules = built / "expectations" / f"{suite}.html"
+        for page, name in ((result, suite), (rules, f"{suite}-suite")):
+            (fresh / f"{name}.html").write_text(stand_alone(page.read_text(encoding="utf-8")), encoding="utf-8")
+    template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
+    page_template = Environment(autoescape=True).from_string(template)
+    values = {"style": Markup(STYLE), "suites": suites, "quarantined": quarantined, **front}
+    (fresh / "index.html").write_text(page_template.render(values), encoding="utf-8")
+    if site.exists():
+        site.rename(old)
+    fresh.rename(site)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def stand_alone(page: str) -> str:
@@ -82,13 +84,3 @@ def stand_alone(page: str) -> str:
     page = _UUID.sub("id", _TIMES.sub("this run", page))
     page = page.replace("</head>", f"<style>{STYLE}</style>\n</head>", 1)
     return "\n".join(line.rstrip() for line in page.splitlines() if line.strip()) + "\n"
-
-
-def _write(path: Path, page: str) -> None:
-    path.write_text(page, encoding="utf-8")
-
-
-def _safe(text: str) -> Any:
-    from markupsafe import Markup
-
-    return Markup(text)

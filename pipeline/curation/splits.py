@@ -155,6 +155,11 @@ def official_overlaps(samples: Sequence[Sample]) -> dict[str, list[Split]]:
     return {text: where for text, where in theirs.items() if text not in free}
 
 
+def moved(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples that are not where their authors put them, since they are nearly the same as one elsewhere."""
+    return [sample for sample in samples if sample.official_split is not None and official([sample]) != sample.split]
+
+
 def seen_in_test(samples: Sequence[Sample], ids: Sequence[Collection[str]], seen: Collection[str]) -> list[Sample]:
     """The test samples that starting weights were trained on, by any id of the picture's copies."""
     return [

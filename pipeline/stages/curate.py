@@ -104,6 +104,7 @@ def curate(
         "corrections_without_box": sum(len(one.orphans) for one in applied),
         "plates_waiting": sum(len(one.waiting) for one in applied),
         "plates_in_two_official_splits": len(splits.official_overlaps(curated)),
+        "moved_from_official_split": len(splits.moved(curated)),
         "leaks": len(found),
     }
     return Curated(curated, rows, counts, found)
@@ -172,7 +173,9 @@ def missing_corrections(samples: Sequence[Sample], known: Sequence[Correction]) 
     """A row for each correction whose picture has gone from a folder that is otherwise here."""
     ids = {sample.id for sample in samples}
     here = {Path(sample.image).parts[0] for sample in samples}
-    reason = "the picture of this correction is not in the data: in quarantine, beyond a limit, or gone from its source?"
+    reason = (
+        "the picture of this correction is not in the data: in quarantine, beyond a limit, or gone from its source?"
+    )
     return [
         {"id": one.id, "image": one.image, "kind": "correction", "reasons": [reason]}
         for one in known
@@ -239,6 +242,10 @@ def summary(metrics: Row) -> str:
         )
     if metrics["plates_in_two_official_splits"]:
         lines.append(f"{metrics['plates_in_two_official_splits']} plates are in two of their authors' own splits")
+    if metrics["moved_from_official_split"]:
+        lines.append(
+            f"{metrics['moved_from_official_split']} pictures left their authors' split, to stand with near-duplicates"
+        )
     return "\n".join(lines)
 
 

@@ -121,6 +121,7 @@ def test_official_splits(pictures: list[Picture], expected: list[Split]) -> None
     near = [(0, 1)] if len(pictures) == 2 else []
     made = curated(pictures, texts(*[None] * len(pictures)), near)
     assert [one.split for one in made] == expected
+    assert len(splits.moved(made)) == len(pictures) - 1  # of two near-duplicates one moves
 
 
 def test_a_track_torn_by_its_authors_is_split_by_us() -> None:

@@ -5,7 +5,6 @@ Recognizer.load(Path("models/export")).recognize([image])  ->  [[Recognition, ..
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
@@ -13,20 +12,18 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 
 from pipeline.boxes import is_convex_clockwise
+from pipeline.bundle import Bundle, Precision
+from pipeline.detectors.detector import Detector as NetworkDetector
 from pipeline.images import RGB, rectify
+from pipeline.readers.reader import NetworkReader
+from pipeline.readers.tesseract import TesseractReader
 from pipeline.records import Box, Detection, Quad, Reading, Recognition
 
-Precision = Literal["float", "int8"]
 ReaderName = Literal["network", "tesseract"]
 
 MIN_SCORE = 0.3
-VERSION = 1  # of bundle.json
 ACROSS, DOWN = 0.02, 0.04  # of a plate's width and height, added on each side: the middle of what the reader trained on
 _LEAST_HEIGHT, _MOST_HEIGHT = 64, 256  # pixels of a rectified crop; between, the plate's own height is kept
-
-
-class BundleError(ValueError):
-    """A model folder that cannot be used; the message says what is wrong and what to do."""
 
 
 class Detector(Protocol):
@@ -56,12 +53,8 @@ class Recognizer:
 
         Raises BundleError, or another ValueError of the part that fails, with a sentence for the user.
         """
-        read_bundle(bundle_dir, precision, ("detector",) if reader == "tesseract" else ("detector", "reader"))
-        from pipeline.detectors.detector import Detector as NetworkDetector
-        from pipeline.readers.reader import NetworkReader
-        from pipeline.readers.tesseract import TesseractReader
-
-        detector = NetworkDetector(bundle_dir, threads=threads, precision=precision)
+        bundle = Bundle.load(bundle_dir)
+        detector = NetworkDetector(bundle, threads=threads, precision=precision)
         if reader == "tesseract":
             return cls(detector, TesseractReader(threads))
         return cls(detector, NetworkReader(bundle_dir, threads=threads, precision=precision))
@@ -103,30 +96,10 @@ def widen(quad: Quad, across: float = ACROSS, down: float = DOWN) -> Quad:
 
 
 def read_bundle(
-    bundle_dir: Path, precision: Precision = "float", parts: Sequence[str] = ("detector", "reader")
+    bundle_dir: Path, precision: Precision = "float", parts: Sequence[Literal["detector", "reader"]] = ()
 ) -> dict[str, Any]:
-    """A folder's bundle.json; BundleError where it is missing, damaged, of another version or names no such network.
-
-    The networks' bytes are checked against its SHA-256 sums when they are opened (sessions.Session); here only that
-    each network to be opened is a plain file name with a sum.
-    """
-    path = bundle_dir / "bundle.json"
-    try:
-        bundle: Any = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise BundleError(f"{bundle_dir}: no model here (no bundle.json); run the export stage first") from None
-    except ValueError as error:
-        raise BundleError(f"{path} is damaged ({error}); export the models again") from None
-    if not isinstance(bundle, dict) or bundle.get("version") != VERSION:
-        raise BundleError(f"{path} is not a bundle of version {VERSION}; export the models with this version")
-    sums = bundle.get("sha256")
+    """For callers that do not use Bundle yet: its settings and sums, after checking that it names `parts`."""
+    bundle = Bundle.load(bundle_dir)
     for part in parts:
-        section = bundle.get(part)
-        name = section.get(precision) if isinstance(section, dict) else None
-        if not isinstance(name, str):
-            raise BundleError(f"{path} names no {precision} {part}; export the models again")
-        if Path(name).name != name:
-            raise BundleError(f"{path}: {name!r} is not a plain file name; the bundle is not to be trusted")
-        if not isinstance(sums, dict) or not isinstance(sums.get(name), str):
-            raise BundleError(f"{path} has no SHA-256 of {name}, so it is not opened; export the models again")
-    return bundle
+        bundle.file(part, precision)
+    return {"detector": bundle.detector, "reader": bundle.reader, "sha256": bundle.sha256}

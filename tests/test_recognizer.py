@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.recognizer import BundleError, Recognizer, cut, read_bundle, widen
+from pipeline.bundle import BundleError
+from pipeline.recognizer import Recognizer, cut, widen
 from pipeline.records import Box, Detection, Quad, Reading
 
 
@@ -122,43 +123,48 @@ def test_crossed_corners_of_a_detection_give_its_box():
     assert cut(image, box, crossed).tolist() == cut(image, box).tolist()
 
 
-BUNDLE = {
-    "version": 1,
-    "detector": {"float": "detector.onnx", "int8": "detector.int8.onnx"},
-    "reader": {"float": "reader.onnx", "int8": "reader.int8.onnx"},
-    "sha256": {"detector.onnx": "0" * 64, "reader.onnx": "0" * 64},
-}
-
-
-def test_a_whole_bundle_passes(tmp_path):
-    (tmp_path / "bundle.json").write_text(json.dumps(BUNDLE))
-    assert read_bundle(tmp_path) == BUNDLE
-
-
 @pytest.mark.parametrize(
-    ("name", "text", "message"),
+    ("name", "change", "message"),
     [
-        ("missing", None, "no bundle.json"),
-        ("half-written", json.dumps(BUNDLE)[:40], "damaged"),
-        ("not an object", "[]", "version 1"),
-        ("of another version", json.dumps({**BUNDLE, "version": 2}), "version 1"),
-        ("without a reader", json.dumps({k: v for k, v in BUNDLE.items() if k != "reader"}), "no float reader"),
-        ("outside the folder", json.dumps({**BUNDLE, "detector": {"float": "../d.onnx"}}), "plain file name"),
-        ("without sums", json.dumps({**BUNDLE, "sha256": {}}), "no SHA-256 of detector.onnx"),
-        ("sums of nothing", json.dumps({**BUNDLE, "sha256": None}), "no SHA-256 of detector.onnx"),
+        ("of another version", {"version": 2}, "version 1"),
+        ("without a reader's file", {"reader": {}}, "reader"),
+        ("outside the folder", {"detector": {"float": "../d.onnx", "head": "corner"}}, "detector"),
+        ("without sums", {"sha256": {}}, "detector"),
     ],
 )
-def test_a_broken_bundle_is_refused_with_its_path(tmp_path, name, text, message):
-    if text is not None:
-        (tmp_path / "bundle.json").write_text(text)
-    with pytest.raises(BundleError, match=message) as caught:
+def test_a_broken_bundle_is_refused_with_its_path(tiny_bundle, tmp_path, name, change, message):
+    for path in tiny_bundle.glob("*.onnx"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    whole = json.loads((tiny_bundle / "bundle.json").read_text())
+    (tmp_path / "bundle.json").write_text(json.dumps(whole | change))
+    with pytest.raises(ValueError, match=message) as caught:
         Recognizer.load(tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 
-def test_tesseract_needs_no_reader_in_the_bundle(tmp_path):
-    (tmp_path / "bundle.json").write_text(json.dumps({**BUNDLE, "reader": None}))
-    read_bundle(tmp_path, parts=("detector",))
+def test_no_bundle_is_refused(tmp_path):
+    with pytest.raises(BundleError, match=r"no bundle\.json"):
+        Recognizer.load(tmp_path)
+
+
+def test_a_bundle_recognises(tiny_bundle):
+    image = photo(g255=(100, 80, 130, 95))
+    for precision in ("float", "int8"):
+        ((found, *_),) = Recognizer.load(tiny_bundle, threads=1, precision=precision).recognize([image])
+        assert found.reading.text == "AB12"
+        assert found.detection.box.x1 < 115 < found.detection.box.x2
+        assert found.detection.box.y1 < 87 < found.detection.box.y2
+
+
+def test_a_flipped_byte_in_a_network_is_refused(tiny_bundle, tmp_path):
+    for path in tiny_bundle.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for name in ("reader.onnx", "detector.onnx"):
+        data = bytearray((tmp_path / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ValueError, match=rf"{name}.*SHA-256"):
+            Recognizer.load(tmp_path)
 
 
 def test_the_recogniser_imports_nothing_heavy():

@@ -20,11 +20,12 @@ from rich.table import Table
 
 from pipeline import metrics as measures
 from pipeline import params, report
+from pipeline.bundle import Bundle
 from pipeline.images import RGB, read_image
 from pipeline.manifest import read_manifest, write_json, write_jsonl
 from pipeline.metrics import Bootstrap, Case
 from pipeline.readers.tesseract import TesseractReader
-from pipeline.recognizer import Reader, Recognizer, cut, read_bundle
+from pipeline.recognizer import Reader, Recognizer, cut
 from pipeline.records import Reading, Sample
 
 FLOOR = 0.01  # AP looks at detections far below the working point
@@ -43,7 +44,7 @@ def main(
 ) -> None:
     try:
         settings = params.load()
-        bundle = read_bundle(models)
+        bundle = Bundle.load(models)
         recognizer = Recognizer.load(models)
         baseline = TesseractReader() if settings.evaluate.tesseract else None
         samples = sorted(read_manifest(manifest), key=lambda sample: (sample.id, sample.image))
@@ -62,7 +63,7 @@ def main(
         images,
         worst=settings.evaluate.worst,
         command=shlex.join(["python", "-m", "pipeline.stages.evaluate", *sys.argv[1:]]),
-        model=bundle,
+        model={"detector": bundle.detector, "reader": bundle.reader},
     )
     write_json(metrics, document)
     Console().print(summary(document))

@@ -10,11 +10,13 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from pipeline import manifest
+from pipeline.bundle import Bundle
 from pipeline.images import encode_png, sha256
 from pipeline.recognizer import Recognizer
 from pipeline.records import Box, Detection, Plate, Quad, Reading, Sample
 from pipeline.stages import evaluate
 
+BUNDLE = Bundle(Path(), {"stride": 8}, {"height": 64}, {}, {})
 COMMITTED = Path(__file__).parents[2] / "params.yaml"
 SAMPLES = [("test", "photo", "AB12"), ("test", "photo", "CD34"), ("test", "photo", None)]
 SAMPLES += [("test", "crop", "AB12"), ("train", "photo", "AB12"), ("train", "photo", None)]
@@ -85,7 +87,7 @@ def set_params(folder, **changes):
 def recognizer(monkeypatch):
     fake = Recognizer(FakeDetector(), FakeReader("AB12"))
     baseline = FakeReader("A812")
-    monkeypatch.setattr(evaluate, "read_bundle", lambda folder: {"version": 1, "detector": {"stride": 8}})
+    monkeypatch.setattr(evaluate.Bundle, "load", classmethod(lambda cls, folder: BUNDLE))
     monkeypatch.setattr(evaluate.Recognizer, "load", classmethod(lambda cls, folder: fake))
     monkeypatch.setattr(evaluate, "TesseractReader", lambda: baseline)
     fake.baseline = baseline
@@ -181,6 +183,16 @@ def test_without_tesseract(project, recognizer):
     assert recognizer.baseline.crops == 0
 
 
+def test_with_real_networks(project, tiny_bundle):
+    set_params(project, tesseract=False)
+    (project / "models").symlink_to(tiny_bundle)
+    result = run()
+    assert result.exit_code == 0, result.output
+    rows = predictions(project).values()
+    assert {reading["reader"]["text"] for row in rows for reading in row["readings"]} == {"AB12"}
+    assert any(row["detections"] for row in rows)
+
+
 def test_batches_give_what_one_gives(project, recognizer, monkeypatch):
     run()
     whole = (project / "out" / "predictions.jsonl").read_bytes()
@@ -226,7 +238,7 @@ def test_no_models_ends_in_a_sentence(project):
 def test_no_tesseract_says_how_to_install_it(project, recognizer, monkeypatch):
     monkeypatch.undo()
     monkeypatch.chdir(project)
-    monkeypatch.setattr(evaluate, "read_bundle", lambda folder: {})
+    monkeypatch.setattr(evaluate.Bundle, "load", classmethod(lambda cls, folder: BUNDLE))
     monkeypatch.setattr(evaluate.Recognizer, "load", classmethod(lambda cls, folder: recognizer))
     monkeypatch.setenv("PATH", "")
     assert "apt-get install tesseract-ocr" in str(run().exception)

@@ -12,7 +12,6 @@ import typer
 
 if TYPE_CHECKING:
     from pipeline.images import RGB
-    from pipeline.recognizer import Reader
     from pipeline.records import Detection
 
 Row = dict[str, Any]
@@ -73,16 +72,10 @@ def detect(
     model: Model = SHIPPED,
 ) -> None:
     """Find the plates of photos, without reading them."""
-    from pipeline.recognizer import read_bundle
+    from pipeline.recognizer import Recognizer
     from pipeline.serving import rows
 
-    def load() -> Any:
-        from pipeline.detectors.detector import Detector
-
-        read_bundle(model, parts=("detector",))
-        return Detector(model, threads=threads)
-
-    detector = loaded(load)
+    detector = loaded(lambda: Recognizer.load(model, threads=threads)).detector
     names: set[str] = set()
 
     def find(name: str, image: RGB) -> Row:
@@ -107,15 +100,10 @@ def read(
     model: Model = SHIPPED,
 ) -> None:
     """Read images that each show one plate and nothing else."""
+    from pipeline.recognizer import Recognizer
     from pipeline.serving import rows
 
-    def load() -> Reader:
-        from pipeline.readers.reader import NetworkReader
-        from pipeline.readers.tesseract import TesseractReader
-
-        return TesseractReader(threads) if reader == "tesseract" else NetworkReader(model, threads=threads)
-
-    chosen = loaded(load)
+    chosen = loaded(lambda: Recognizer.load(model, threads=threads, reader=reader)).reader
     finish(
         each(paths, lambda name, image: rows.of_crop(name, image, chosen.read([image])[0])), as_json, ["text", "score"]
     )

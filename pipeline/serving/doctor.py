@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
+from pipeline.bundle import Bundle
 from pipeline.images import sha256
-from pipeline.recognizer import read_bundle
 
 CACHE = Path(".dvc", "cache", "files", "md5")
 
@@ -59,7 +59,7 @@ def check_weights(folder: Path) -> Finding:
     """Each file of the bundle against the SHA-256 written in it."""
     restore = "restore the files, or install the package again"
     try:
-        sums = read_bundle(folder)["sha256"]
+        sums = Bundle.load(folder).sha256
         wrong = [name for name, digest in sums.items() if sha256((folder / name).read_bytes()) != digest]
     except (ValueError, OSError) as error:
         return Finding("weights", False, f"{error}; {restore}")

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.images import encode_png, read_image
-from pipeline.records import Box, Detection, Quad, Reading, Recognition
+from pipeline.recognizer import Recognizer
+from pipeline.records import Box, Detection, Quad, Reading
 from pipeline.serving.cli import app
 
 BOX = Box(10, 12.345, 50, 24)
@@ -29,18 +30,11 @@ class FakeReader:
         return [READING if crop.any() else Reading("", 0.0) for crop in crops]
 
 
-class FakeRecognizer:
-    def recognize(self, images, min_score):
-        return [[Recognition(one, READING) for one in found] for found in FakeDetector().detect(images, min_score)]
-
-
 @pytest.fixture
 def alpr(monkeypatch):
     """Runs a command line on fakes; returns what CliRunner saw."""
-    monkeypatch.setattr("pipeline.recognizer.Recognizer.load", lambda *args, **options: FakeRecognizer())
-    monkeypatch.setattr("pipeline.recognizer.read_bundle", lambda *args, **options: {})
-    monkeypatch.setattr("pipeline.detectors.detector.Detector", lambda *args, **options: FakeDetector())
-    monkeypatch.setattr("pipeline.readers.reader.NetworkReader", lambda *args, **options: FakeReader())
+    fakes = Recognizer(FakeDetector(), FakeReader())
+    monkeypatch.setattr("pipeline.recognizer.Recognizer.load", lambda *args, **options: fakes)
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
@@ -93,10 +87,10 @@ def test_one_bad_input_stops_no_other_and_is_named(alpr, photos):
 
 
 def test_a_failing_network_is_a_row_too(alpr, photos, monkeypatch):
-    def fail(self, images, min_score):
+    def fail(self, images, min_score=0.3):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(FakeRecognizer, "recognize", fail)
+    monkeypatch.setattr(FakeDetector, "detect", fail)
     assert lines(alpr("recognize", photos / "a.png", "--json")) == [
         {"image": str(photos / "a.png"), "error": "no memory"}
     ]

@@ -450,9 +450,9 @@ def write_plots(folder: Path, document: Mapping[str, Any], cases: Sequence[Case]
     results, _ = metrics.outcomes(test, min_score)
     _write_csv(
         folder / "confusions.csv",
-        ("true", "read", "times"),
+        ("confusion", "actual", "predicted", "times"),
         (
-            (true or "none", read or "none", times)
+            (f"{true or 'nothing'} read as {read or 'nothing'}", true, read, times)
             for (true, read), times in metrics.confusions(results, "network").most_common()
         ),
     )

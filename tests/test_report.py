@@ -198,8 +198,8 @@ def test_plots_are_tables_with_a_header(tmp_path):
         "network, detected crops",
     ]
     assert tables["confusions.csv"] == [
-        {"true": "D", "read": "0", "times": "1"},
-        {"true": "G", "read": "6", "times": "1"},
+        {"confusion": "D read as 0", "actual": "D", "predicted": "0", "times": "1"},
+        {"confusion": "G read as 6", "actual": "G", "predicted": "6", "times": "1"},
     ]
 
 

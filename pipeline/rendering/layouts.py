@@ -19,6 +19,7 @@ Colour = tuple[int, int, int]  # RGB
 UNKNOWN_REGION = "ZZ"  # ISO 3166's user-assigned code: a plate of no real syntax
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CLEAR = "ABCDEFGHJKLMNPRSTUVWXYZ"  # without I, O, Q, which many countries avoid
+INDIAN = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 DIGITS = "0123456789"
 
 WHITE: Colour = (238, 238, 234)
@@ -138,13 +139,13 @@ _DE_TOWNS = (
 _GB_TOWNS = tuple(a + b for a in "ABCDEFGHKLMNOPRSVWY" for b in "ABDEFGHJKLMNOPRSVXY")
 
 LAYOUTS: tuple[Layout, ...] = (
-    Layout("IN", 500, 120, _IN_PATTERNS, _IN_PAINTS, "wright", letters=LETTERS, prefixes=_IN_STATES, border=0.02,
+    Layout("IN", 500, 120, _IN_PATTERNS, _IN_PAINTS, "wright", letters=INDIAN, prefixes=_IN_STATES, border=0.02,
            char_height=0.6, band_texts=("IND",), weight=5.0),
-    Layout("IN", 500, 120, _IN_PATTERNS, _IN_PAINTS, "din", letters=LETTERS, prefixes=_IN_STATES, border=0.02,
+    Layout("IN", 500, 120, _IN_PATTERNS, _IN_PAINTS, "din", letters=INDIAN, prefixes=_IN_STATES, border=0.02,
            char_height=0.62, band="left", band_paint=(WHITE, (40, 90, 180)), band_texts=("IND",), weight=4.0),
-    Layout("IN", 340, 200, _IN_TWO, _IN_PAINTS, "wright", rows=2, char_height=0.38, upper_height=0.34, letters=LETTERS,
+    Layout("IN", 340, 200, _IN_TWO, _IN_PAINTS, "wright", rows=2, char_height=0.38, upper_height=0.34, letters=INDIAN,
            prefixes=_IN_STATES, border=0.02, weight=2.5),
-    Layout("IN", 285, 150, _IN_TWO, _IN_PAINTS, "free", rows=2, char_height=0.44, upper_height=0.26, letters=LETTERS,
+    Layout("IN", 285, 150, _IN_TWO, _IN_PAINTS, "free", rows=2, char_height=0.44, upper_height=0.26, letters=INDIAN,
            prefixes=_IN_STATES, border=0.0, weight=1.5),
     Layout("US", 305, 152, _US_PATTERNS, _US_LIGHT, "die", char_height=0.46, letters=LETTERS, border=0.012,
            heads=_US_STATES, feet=_US_FEET, caption_paints=_US_CAPTIONS, scenic=0.6, weight=6.0),
@@ -175,7 +176,7 @@ LAYOUTS: tuple[Layout, ...] = (
            band_texts=("E",)),
     Layout("PL", 520, 114, ("AA 99999", "AAA 99AA", "AA 9999A", "AAA*9999A"), (_FORWARD,), "din", band="left",
            letters=LETTERS, band_texts=("PL",)),
-    Layout("RO", 520, 110, ("AA 99 AAA", "b 99 AAA", "b 999 AAA"), (_FORWARD,), "din", letters=LETTERS, band="left",
+    Layout("RO", 520, 110, ("AA 99 AAA", "b 99 AAA", "b 999 AAA"), (_FORWARD,), "din", band="left",
            band_texts=("RO",), weight=1.2),
     Layout("SE", 520, 110, ("AAA 999", "AAA*999", "AAA 99A"), (_FORWARD, _FORWARD, ((30, 170, 90), BLACK), ((40, 125,
            215), BLACK)),
@@ -286,9 +287,10 @@ def _fill(layout: Layout, pattern: str, rng: np.random.Generator) -> str:
 
 def _free_word(rng: np.random.Generator, length: int) -> str:
     kind = int(rng.choice(4, p=[0.55, 0.2, 0.1, 0.15]))
+    mixed = CHARACTERS if rng.random() < 0.4 else CLEAR + DIGITS  # among digits, a round letter is mostly a zero
     if kind == 3:  # something that can be spoken, as owners choose
         return "".join(_pick(rng, "AEIOU" if i % 2 else "BCDFGHJKLMNPRSTVWXYZ") for i in range(length))
-    return "".join(_pick(rng, (CHARACTERS, LETTERS, DIGITS)[kind]) for _ in range(length))
+    return "".join(_pick(rng, (mixed, LETTERS, DIGITS)[kind]) for _ in range(length))
 
 
 def random_text(layout: Layout, rng: np.random.Generator, free: float = 0.25) -> str:

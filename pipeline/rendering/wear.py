@@ -51,14 +51,12 @@ def dirt(rng: np.random.Generator, image: RGB, amount: float) -> RGB:
     return np.clip(worn, 0, 255).astype(np.uint8)
 
 
-def tone(image: RGB, gain: Field | float, gamma: float, lift: float, tint: tuple[float, float, float]) -> RGB:
+def tone(image: RGB, gain: Field, gamma: float, lift: float, tint: tuple[float, float, float]) -> RGB:
     """Exposure (a factor for each pixel), gamma, haze (`lift`, 0..255) and a colour cast, in one pass."""
     levels = np.linspace(0, 1, 256, dtype=np.float32) ** gamma
     curve = lift + (255 - lift) * levels
     table = np.clip(curve[:, None] * np.asarray(tint, dtype=np.float32), 0, 255).astype(np.uint8)
     toned = cv2.LUT(image, table.reshape(256, 1, 3))
-    if isinstance(gain, float):
-        return np.asarray(cv2.convertScaleAbs(toned, alpha=gain), dtype=np.uint8)
     hundredths = np.clip(gain * 100 + 0.5, 0, 255).astype(np.uint8)
     lit = cv2.multiply(toned, cv2.merge([hundredths] * 3), scale=0.01)
     return np.asarray(lit, dtype=np.uint8)

@@ -53,7 +53,7 @@ def test_tone_is_exposure_gamma_haze_and_cast() -> None:
     assert wear.tone(GREY, plain * 0.5, 1.0, 0.0, (1, 1, 1)).mean() == pytest.approx(64, abs=1)
     assert wear.tone(GREY, plain, 2.0, 0.0, (1, 1, 1)).mean() == pytest.approx(64, abs=1)
     assert wear.tone(np.zeros_like(GREY), plain, 1.0, 50.0, (1, 1, 1)).mean() == pytest.approx(50, abs=1)
-    warm = wear.tone(GREY, 1.0, 1.0, 0.0, (1.2, 1.0, 0.8)).mean(axis=(0, 1))
+    warm = wear.tone(GREY, plain, 1.0, 0.0, (1.2, 1.0, 0.8)).mean(axis=(0, 1))
     assert warm[0] > warm[1] > warm[2]
 
 

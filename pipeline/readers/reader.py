@@ -125,7 +125,7 @@ class NetworkReader:
     """The custom reader, from the folder of a bundle.json; `min_score` turns unsure readings into no-reads."""
 
     def __init__(
-        self, bundle_dir: Path, threads: int = 0, precision: Precision = "float", min_score: float = 0.055
+        self, bundle_dir: Path, threads: int = 0, precision: Precision = "float", min_score: float = 0.05
     ) -> None:
         bundle = _read_bundle(bundle_dir)
         try:

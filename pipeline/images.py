@@ -61,7 +61,9 @@ def _open(data: bytes) -> Image.Image:
             image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         raise ImageError("not an image of a known format") from None
-    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"too many pixels: {error}") from None
+    except (OSError, ValueError, SyntaxError) as error:
         raise ImageError(f"unreadable header: {error}") from None
     if image.format not in FORMATS:
         raise ImageError(f"format {image.format} is not supported")
@@ -81,7 +83,11 @@ def read_header(data: bytes) -> Header:
         frames = int(getattr(image, "n_frames", 1))
     except (OSError, ValueError, SyntaxError, TypeError, EOFError, struct.error) as error:
         raise ImageError(f"unreadable header: {error}") from None
-    return Header(str(image.format), image.mode, image.width, image.height, orientation, frames)
+    width, height = image.size
+    if image.format == "TIFF":  # whose size Pillow states as it is after the turn
+        tags = getattr(image, "tag_v2", {})
+        width, height = int(tags.get(256, width)), int(tags.get(257, height))
+    return Header(str(image.format), image.mode, width, height, orientation, frames)
 
 
 def _png_exif(data: bytes) -> bytes:

@@ -72,8 +72,14 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """Reads one JSON object a line; ManifestError names the line that is not one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ManifestError(f"{path}: {error.strerror or error}; run the stage that writes it") from None
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path} is not UTF-8: {error}") from None
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines() would also split at U+2028 inside a text
         if not line.strip():
             continue
         try:
@@ -145,7 +151,9 @@ def sample_to_row(sample: Sample) -> dict[str, Any]:
 
 
 def sample_from_row(row: dict[str, Any]) -> Sample:
-    """The inverse of sample_to_row; ValueError or KeyError where a field is wrong or missing."""
+    """The inverse of sample_to_row; ValueError, TypeError or KeyError where a field is wrong or missing."""
+    if not isinstance(row["plates"], list) or not all(isinstance(plate, dict) for plate in row["plates"]):
+        raise ValueError("its plates are not a list of objects")
     return Sample(**{**row, "plates": tuple(plate_from_row(plate) for plate in row["plates"])})
 
 
@@ -161,6 +169,8 @@ def read_manifest(path: Path) -> list[Sample]:
     for number, row in enumerate(read_jsonl(path), start=1):
         try:
             samples.append(sample_from_row(row))
-        except (ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise ManifestError(f"{path}: row {number}: {error} is missing") from None
+        except (ValueError, TypeError) as error:
             raise ManifestError(f"{path}: row {number}: {error}") from None
     return samples

@@ -120,6 +120,11 @@ class Sample:
             raise ValueError(f"sample id is not a SHA-256: {self.id!r}")
         if self.width < 1 or self.height < 1:
             raise ValueError(f"{self.image}: image of {self.width} x {self.height} pixels")
+        for split in (self.split, self.official_split):
+            if split not in (None, "train", "val", "test"):
+                raise ValueError(f"{self.image}: {split!r} is not a split: train, val or test")
+        if self.kind not in ("photo", "crop"):
+            raise ValueError(f"{self.image}: a sample is a photo or a crop, not {self.kind!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,18 +40,21 @@ class Bundle:
             raise BundleError(f"{path} is damaged: {error}") from None
         if not isinstance(raw, dict) or raw.get("version") != VERSION:
             raise BundleError(f"{path} is not of version {VERSION}; export the models again")
-        try:
-            return cls(folder, raw["detector"], raw["reader"], raw["sha256"], raw.get("created_from", {}))
-        except KeyError as error:
-            raise BundleError(f"{path} lacks {error}; export the models again") from None
+        for name in ("detector", "reader", "sha256"):
+            if not isinstance(raw.get(name), dict):
+                raise BundleError(f"{path} lacks {name!r}; export the models again")
+        return cls(folder, raw["detector"], raw["reader"], raw["sha256"], raw.get("created_from", {}))
 
     def file(self, network: Literal["detector", "reader"], precision: Precision) -> tuple[Path, str]:
         """(path, SHA-256) of one network's ONNX file."""
         settings = self.detector if network == "detector" else self.reader
         name = settings.get(precision)
-        if not isinstance(name, str) or Path(name).name != name or name not in self.sha256:
+        if not isinstance(name, str) or not name or Path(name).name != name:
             raise BundleError(f"{self.folder}/bundle.json names no {precision} {network}; export the models again")
-        return self.folder / name, self.sha256[name]
+        digest = self.sha256.get(name)
+        if not isinstance(digest, str):  # None would open the file unchecked
+            raise BundleError(f"{self.folder}/bundle.json has no SHA-256 of {name}; export the models again")
+        return self.folder / name, digest
 
 
 def write(folder: Path, detector: dict[str, Any], reader: dict[str, Any], created_from: dict[str, Any]) -> None:

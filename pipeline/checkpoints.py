@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,10 @@ def read_card(folder: Path) -> dict[str, Any]:
         card: dict[str, Any] = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{folder}: no checkpoint here (no card.json)") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise CheckpointError(f"{folder}/card.json is damaged: {error}") from None
+    if not isinstance(card, dict):
+        raise CheckpointError(f"{folder}/card.json is damaged: it is not an object")
     return card
 
 
@@ -58,8 +61,11 @@ def load(folder: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         raise CheckpointError(f"{folder}: weights.npz is missing") from None
     if sha256(data) != card.get("sha256"):
         raise CheckpointError(f"{folder}/weights.npz is not the file that its card.json describes; restore it")
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}, card
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)), np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}, card
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{folder}/weights.npz is not an archive of plain arrays: {error}") from None
 
 
 def read_seen(folder: Path) -> frozenset[str]:

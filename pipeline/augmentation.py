@@ -195,10 +195,8 @@ def _distort(rng: np.random.Generator, image: RGB, plates: list[Plate]) -> tuple
     corners = [point for plate in plates for point in (plate.quad or Quad.of_box(plate.box)).points]
     _DISTORTIONS.set_random_seed(int(rng.integers(2**31)))
     done = _DISTORTIONS(image=image, keypoints=np.array(corners, dtype=np.float64).reshape(-1, 2))
-    image, moved = (
-        np.ascontiguousarray(done["image"]),
-        np.asarray(done["keypoints"], dtype=np.float64).reshape(-1, 4, 2),
-    )
+    image = np.ascontiguousarray(done["image"])
+    moved: NDArray[np.float64] = np.asarray(done["keypoints"], dtype=np.float64).reshape(-1, 4, 2)
     if rng.random() < MIRRORED:
         image = np.ascontiguousarray(image[:, ::-1])
         moved = moved * [-1, 1] + [image.shape[1], 0]

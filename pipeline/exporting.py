@@ -80,7 +80,7 @@ def quantise(source: Path, target: Path, batches: Iterable[Batch], keep_float: I
         quantize_static(
             str(prepared),
             str(target),
-            _Calibration(model.graph.input[0].name, batches),  # type: ignore[arg-type]
+            _Calibration(model.graph.input[0].name, batches),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,

@@ -5,9 +5,8 @@ Recognizer.load(Path("models/export")).recognize([image])  ->  [[Recognition, ..
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 
@@ -15,9 +14,9 @@ from pipeline.boxes import is_convex_clockwise
 from pipeline.bundle import Bundle, Precision
 from pipeline.detectors.detector import Detector as NetworkDetector
 from pipeline.images import RGB, rectify
-from pipeline.readers.reader import NetworkReader
+from pipeline.readers.reader import NetworkReader, Reader
 from pipeline.readers.tesseract import TesseractReader
-from pipeline.records import Box, Detection, Quad, Reading, Recognition
+from pipeline.records import Box, Detection, Quad, Recognition
 
 ReaderName = Literal["network", "tesseract"]
 
@@ -30,12 +29,6 @@ class Detector(Protocol):
     """Finds plates: for each image (H, W, 3), in order, its detections of at least `min_score`, best first."""
 
     def detect(self, images: list[RGB], min_score: float = MIN_SCORE) -> list[list[Detection]]: ...
-
-
-class Reader(Protocol):
-    """Reads plates: one Reading for each crop (h, w, 3), in order; an empty text is a no-read."""
-
-    def read(self, crops: Sequence[RGB]) -> list[Reading]: ...
 
 
 class Recognizer:
@@ -57,7 +50,7 @@ class Recognizer:
         detector = NetworkDetector(bundle, threads=threads, precision=precision)
         if reader == "tesseract":
             return cls(detector, TesseractReader(threads))
-        return cls(detector, NetworkReader(bundle_dir, threads=threads, precision=precision))
+        return cls(detector, NetworkReader(bundle, threads=threads, precision=precision))
 
     def recognize(self, images: list[RGB], min_score: float = MIN_SCORE) -> list[list[Recognition]]:
         """For each image, in order, its plates with their readings, best detection first.
@@ -93,13 +86,3 @@ def widen(quad: Quad, across: float = ACROSS, down: float = DOWN) -> Quad:
     top, bottom, left, right = across * (tr - tl), across * (br - bl), down * (bl - tl), down * (br - tr)
     corners = (tl - top - left, tr + top - right, br + bottom + right, bl - bottom + left)
     return Quad(*((float(x), float(y)) for x, y in corners))
-
-
-def read_bundle(
-    bundle_dir: Path, precision: Precision = "float", parts: Sequence[Literal["detector", "reader"]] = ()
-) -> dict[str, Any]:
-    """For callers that do not use Bundle yet: its settings and sums, after checking that it names `parts`."""
-    bundle = Bundle.load(bundle_dir)
-    for part in parts:
-        bundle.file(part, precision)
-    return {"detector": bundle.detector, "reader": bundle.reader, "sha256": bundle.sha256}

@@ -57,7 +57,7 @@ def encode(plates: Sequence[Plate], height: int, width: int, stride: int) -> Arr
     plate stands, which counts neither as a plate nor as background.
     """
     rows, columns = height // stride, width // stride
-    target = {
+    target: Arrays = {
         "heatmap": np.zeros((rows, columns, 1), np.float32),
         "box": np.ones((rows, columns, 4), np.float32),
         "corners": np.zeros((rows, columns, 8), np.float32),
@@ -104,7 +104,8 @@ def _relative_corners(plate: Plate) -> NDArray[np.float32]:
     assert plate.quad is not None
     own = np.array(plate.quad.points, dtype=np.float32)
     of_box = np.array(Quad.of_box(plate.box).points, dtype=np.float32)
-    return ((own - of_box) / np.array([plate.box.width, plate.box.height], dtype=np.float32)).reshape(8)
+    size = np.array([plate.box.width, plate.box.height], dtype=np.float32)
+    return np.asarray((own - of_box) / size, dtype=np.float32).reshape(8)
 
 
 def loss(targets: dict[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:

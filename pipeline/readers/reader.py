@@ -5,16 +5,15 @@ A crop of any size becomes the network's input in one place, `prepare`, which tr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alphabet import CHARACTERS, MAX_LENGTH
+from pipeline.bundle import Bundle, BundleError, Precision
 from pipeline.images import RGB
 from pipeline.records import Reading
 from pipeline.sessions import Session
@@ -28,7 +27,6 @@ _BATCH = 32  # crops in one forward pass
 _LEAST_RANGE = 24.0  # grey levels; a flatter crop is not stretched further, or noise would look like letters
 
 Grey = NDArray[np.uint8]  # (HEIGHT, WIDTH)
-Precision = Literal["float", "int8"]
 
 
 class ReaderError(ValueError):
@@ -122,20 +120,18 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class NetworkReader:
-    """The custom reader, from the folder of a bundle.json; `min_score` turns unsure readings into no-reads."""
+    """The custom reader, from a bundle; `min_score` turns unsure readings into no-reads."""
 
     def __init__(
-        self, bundle_dir: Path, threads: int = 0, precision: Precision = "float", min_score: float = 0.05
+        self, bundle: Bundle, threads: int = 0, precision: Precision = "float", min_score: float = 0.05
     ) -> None:
-        bundle = _read_bundle(bundle_dir)
-        try:
-            name = str(bundle["reader"][precision])
-            alphabet, size = bundle["reader"]["alphabet"], (bundle["reader"]["height"], bundle["reader"]["width"])
-        except (KeyError, TypeError):
-            raise ReaderError(f"{bundle_dir}/bundle.json has no {precision} reader; export the models again") from None
-        if alphabet != CHARACTERS or size != (HEIGHT, WIDTH):
-            raise ReaderError(f"{bundle_dir}: its reader has another alphabet or input size; export the models again")
-        self._session = Session(bundle_dir / name, threads, bundle.get("sha256", {}).get(name))
+        settings = bundle.reader
+        if settings.get("alphabet") != CHARACTERS or (settings.get("height"), settings.get("width")) != (HEIGHT, WIDTH):
+            raise BundleError(
+                f"{bundle.folder}: its reader has another alphabet or input size; export the models again"
+            )
+        path, digest = bundle.file("reader", precision)
+        self._session = Session(path, threads, digest)
         self._min_score = min_score
 
     def read(self, crops: Sequence[RGB]) -> list[Reading]:
@@ -150,15 +146,3 @@ class NetworkReader:
                 reading = decode(rows)
                 readings[index] = reading if reading.score >= self._min_score else NO_READ
         return readings
-
-
-def _read_bundle(folder: Path) -> dict[str, Any]:
-    try:
-        bundle = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-    except OSError:
-        raise ReaderError(f"{folder}: no bundle.json here; run the export stage or name another model folder") from None
-    except ValueError as error:
-        raise ReaderError(f"{folder}/bundle.json is damaged: {error}") from None
-    if not isinstance(bundle, dict):
-        raise ReaderError(f"{folder}/bundle.json is not an object; export the models again")
-    return bundle

@@ -9,11 +9,12 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.progress import track
 
 from pipeline import augmentation, params
@@ -21,6 +22,7 @@ from pipeline.alphabet import CHARACTERS, readable
 from pipeline.images import RGB, encode_jpeg, read_image
 from pipeline.manifest import read_manifest, replacing, replacing_folder
 from pipeline.readers import crops as reader_crops
+from pipeline.readers import rendered as rendered_crops
 from pipeline.records import Sample
 
 WORKERS = 2
@@ -116,7 +118,9 @@ def write_detector(
         count = min(count, len(photos))
     out.mkdir(parents=True)
     size = settings.detector_size
-    pixels = np.lib.format.open_memmap(out / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
+    pixels: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        out / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3)
+    )
     corners = np.full((count, augmentation.MAX_PLATES, 6, 2), np.nan, np.float32)
     kinds = np.zeros((count, augmentation.MAX_PLATES), np.uint8)
     make = partial(_Crops, photos, images, settings, seeds, split == "train")
@@ -152,7 +156,7 @@ def write_reader(
     if reals and count:
         parts.append(reader_crops.real_batch(np.random.default_rng(seeds), count, reals))
     if rendered:
-        parts.append(reader_crops.rendered_batch(seeds, rendered))
+        parts.append(rendered_crops.rendered_batch(seeds, rendered))
     if not parts:
         raise ValueError("no plate has a text and augment.reader_rendered is 0: there is nothing to read from")
     out.mkdir(parents=True)
@@ -185,7 +189,7 @@ def _grid(tiles: list[RGB], columns: int) -> RGB:
     return np.concatenate([np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)])
 
 
-def _drawn(image: RGB, corners: np.ndarray, kinds: np.ndarray) -> RGB:
+def _drawn(image: RGB, corners: NDArray[np.float32], kinds: NDArray[np.uint8]) -> RGB:
     canvas = np.array(image)
     for points, kind in zip(corners, kinds, strict=True):
         if kind == 0:
@@ -198,12 +202,12 @@ def _drawn(image: RGB, corners: np.ndarray, kinds: np.ndarray) -> RGB:
     return canvas
 
 
-def _captioned(crop: np.ndarray, label: np.ndarray, width: int) -> RGB:
+def _captioned(crop: NDArray[np.uint8], label: NDArray[np.int8], width: int) -> RGB:
     text = "".join(CHARACTERS[i] for i in label if i >= 0)
     tile = np.full((crop.shape[0] + 22, max(width, crop.shape[1]), 3), 255, np.uint8)
     tile[: crop.shape[0], : crop.shape[1]] = crop[..., None]
     cv2.putText(tile, text, (4, crop.shape[0] + 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-    return tile[:, :width] if width >= crop.shape[1] else cv2.resize(tile, (width, tile.shape[0]))
+    return np.asarray(cv2.resize(tile, (width, tile.shape[0])), dtype=np.uint8) if width < crop.shape[1] else tile
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ from pipeline.bundle import Bundle
 from pipeline.images import RGB, read_image
 from pipeline.manifest import read_manifest, write_json, write_jsonl
 from pipeline.metrics import Bootstrap, Case
+from pipeline.readers.reader import Reader
 from pipeline.readers.tesseract import TesseractReader
-from pipeline.recognizer import Reader, Recognizer, cut
+from pipeline.recognizer import Recognizer, cut
 from pipeline.records import Reading, Sample
 
 FLOOR = 0.01  # AP looks at detections far below the working point

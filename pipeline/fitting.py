@@ -1,7 +1,8 @@
 """Fits a Keras network so that a killed run goes on from its last epoch and ends where it would have ended.
 
 After each epoch the network, the optimizer and the moving average of the weights are written beside and renamed.
-Order of data is a function of (seed, epoch), so nothing but those files has to be remembered.
+Order of data is a function of (seed, epoch), so nothing but those files has to be remembered. Networks have no random
+layers (dropout): the state of those would have to be kept as well.
 Runs on any Keras backend: no backend calls, batches are plain arrays.
 """
 
@@ -11,6 +12,7 @@ import csv
 import io
 import json
 import math
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +149,11 @@ def fit(
         network.set_weights(average.values)
         row["val_loss"] = float(objective.evaluate(validation, verbose=0)) if validation else row["loss"]
         network.set_weights(current)
+        if not math.isfinite(row["val_loss"]):
+            raise TrainingError(
+                f"the validation loss is not finite after epoch {epoch + 1}; the last good state is kept in {work}; "
+                "lower the learning rate or look at the validation data"
+            )
         print(
             f"epoch {epoch + 1}/{schedule.epochs}: loss {row['loss']:.4f}, validation {row['val_loss']:.4f}", flush=True
         )
@@ -199,15 +206,19 @@ class _State:
         path = work / "state.npz"
         if not path.exists():
             return state
-        with np.load(path, allow_pickle=False) as archive:
-            header = json.loads(archive["header"].tobytes())
-            if header["fingerprint"] != fingerprint:
-                print(f"{path} belongs to other data or params: starting anew")
-                return state
-            groups: dict[str, list[NDArray[Any]]] = {"network": [], "optimizer": [], "average": [], "best": []}
-            for name in archive.files:
-                if name != "header":
-                    groups[name.split("/")[0]].append(archive[name])
+        groups: dict[str, list[NDArray[Any]]] = {"network": [], "optimizer": [], "average": [], "best": []}
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                header = json.loads(archive["header"].tobytes())
+                if header["fingerprint"] != fingerprint:
+                    print(f"{path} belongs to other data or params: starting anew")
+                    return state
+                for name in archive.files:
+                    if name != "header":
+                        groups[name.split("/")[0]].append(archive[name])
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            print(f"{path} is damaged ({error}): starting anew")
+            return state
         network.set_weights(groups["network"])
         for variable, value in zip(optimizer.variables, groups["optimizer"], strict=True):
             variable.assign(value)

@@ -1,6 +1,7 @@
 # Two commands, each with all the set-up that it needs:
 #   make run    the whole pipeline as params.yaml says, then a short summary
 #   make test   lint, types and the fast tests; what CI runs first (`make check` is the same)
+#   make mlflow MLflow's page over the project's own runs, until Ctrl-C
 # and `make setup`, `make format`, `make lock`.
 
 SHELL := /bin/bash
@@ -20,14 +21,20 @@ export GX_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help run test check setup debian lint types tests format lock
+PORT ?= 5000
+
+.PHONY: help run mlflow test check setup debian lint types tests format lock
 
 help:
-	@sed -n '1,4s/^# \?//p' Makefile
+	@sed -n '1,5s/^# \?//p' Makefile
 
 run: setup
 	@dvc repro
 	python -m pipeline.serving.summary
+
+# One worker and no job queue: for one person looking at a local database.
+mlflow: setup
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1 --port $(PORT)
 
 test check: lint types tests
 

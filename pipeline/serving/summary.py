@@ -73,7 +73,7 @@ def place_lines() -> list[str]:
         "To look at",
         f"  the report      {(Path('report') / 'index.html').absolute().as_uri()}",
         f"  the Data Docs   {(Path('data/docs') / 'index.html').absolute().as_uri()}",
-        "  MLflow          .venv/bin/mlflow ui --backend-store-uri sqlite:///mlflow.db",
+        "  MLflow          make mlflow   (then http://127.0.0.1:5000)",
         "  a photo         .venv/bin/alpr recognize PHOTO --model models/export",
     ]
 

@@ -82,7 +82,9 @@ def register(
     fingerprint = fingerprint_of(models, documents, hashes)
     earlier = tracking.earlier_run(client, experiment, fingerprint)
     if earlier is None:
-        with mlflow.start_run(experiment_id=experiment, tags={"fingerprint": fingerprint}) as run:
+        with mlflow.start_run(
+            experiment_id=experiment, run_name=" ".join(settings.sources), tags={"fingerprint": fingerprint}
+        ) as run:
             earlier = str(run.info.run_id)
             log_inputs(client, earlier, settings, hashes)
             log_results(client, earlier, documents, curves, report)

@@ -46,7 +46,7 @@ def test_the_summary_says_what_a_run_ended_with(tmp_path, monkeypatch, capsys):
         "not measured (no plate with a certain text on a photo)",
         "alpr version 3, not champion (0.5 is below 0.6)",
         (tmp_path / "report/index.html").as_uri(),
-        "mlflow ui",
+        "make mlflow",
     ):
         assert part in said
 

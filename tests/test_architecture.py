@@ -70,6 +70,10 @@ def as_module(name: str) -> Path | None:
     return None
 
 
+def stage_file(stage: str) -> Path:
+    return Path("pipeline/stages", f"{stage}.py")
+
+
 @cache
 def own_imports(module: Path, anywhere: bool = True) -> frozenset[Path]:
     """The project's modules that a module imports itself."""
@@ -131,11 +135,35 @@ def test_a_stage_runs_its_own_file(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_are_the_modules_that_a_stage_imports(stage: str) -> None:
-    needed = {str(path) for path in closure(Path("pipeline/stages", f"{stage}.py"))}
+    needed = {str(path) for path in closure(stage_file(stage))}
     listed = {dep for dep in STAGES[stage].get("deps", []) if dep.endswith(".py")}
     add = "\n".join(f"      - {path}" for path in sorted(needed - listed))
     remove = "\n".join(f"      - {path}" for path in sorted(listed - needed))
     assert needed == listed, f"dvc.yaml, stage {stage}, deps: add\n{add or '      nothing'}\nremove\n{remove}"
+
+
+def data_read(stage: str) -> set[str]:
+    """The package's own data files that a module of a stage names: templates, sums; weights apart."""
+    files = [path for path in (ROOT / "pipeline").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    texts = {module: (ROOT / module).read_text(encoding="utf-8") for module in closure(stage_file(stage))}
+    return {
+        str(path.relative_to(ROOT))
+        for path in files
+        if "weights" not in path.parts
+        if any(
+            f'"{path.name}"' in text or module == path.relative_to(ROOT).with_suffix(".py")
+            for module, text in texts.items()
+        )
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_the_data_that_a_stage_reads(stage: str) -> None:
+    deps = set(STAGES[stage].get("deps", []))
+    missing = data_read(stage) - deps
+    assert not missing, f"dvc.yaml, stage {stage}, deps: add {sorted(missing)}"
+    starts_shipped = "checkpoints.SHIPPED" in (ROOT / stage_file(stage)).read_text(encoding="utf-8")
+    assert starts_shipped == any(dep.startswith("pipeline/weights/") for dep in deps), f"{stage}: pipeline/weights/..."
 
 
 def keys_read(module: Path) -> set[str]:
@@ -163,7 +191,7 @@ def keys_read(module: Path) -> set[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_what_a_stage_reads(stage: str) -> None:
     """Its own section, where there is anything in it, and of others no more than it reads."""
-    read = {key for key in keys_read(Path("pipeline/stages", f"{stage}.py")) if key.split(".")[0] != stage}
+    read = {key for key in keys_read(stage_file(stage)) if key.split(".")[0] != stage}
     listed = set(STAGES[stage].get("params", []))
     if stage == "pull":  # of the sources' sections, each pull reads its own
         read, listed = read - set(SOURCES), listed - {"${item.source}"}

@@ -15,7 +15,6 @@ _BUILDERS = {
     "efficientnetb3": keras.applications.EfficientNetB3,
     "efficientnetb0": keras.applications.EfficientNetB0,
 }
-_LEVELS = {4: "block2", 8: "block3"}  # the last add of that stage stands at that stride
 
 
 class BackboneError(ValueError):
@@ -37,8 +36,11 @@ def build_trunk(name: str, cut: str, activation: str = "relu6", imagenet: bool =
         include_top=False, weights="imagenet" if imagenet else None, input_shape=(None, None, 3), name=name
     )
     names = [layer.name for layer in whole.layers]
-    if cut not in names or not cut.startswith(("block4", "block5")):
-        raise BackboneError(f"{name} cannot be cut at {cut!r}: name a block4 or block5 layer (stride 16)")
+    # Inside block4a the stride is still 8, and a squeeze has no rows and columns: only a block's end will do.
+    if cut not in names or not cut.startswith(("block4", "block5")) or not cut.endswith(("_project_bn", "_add")):
+        raise BackboneError(
+            f"{name} cannot be cut at {cut!r}: name the end (_add or _project_bn) of a block4 or block5 (stride 16)"
+        )
     ends = [_last_add(names, "block2"), _last_add(names, "block3"), cut]
     body = keras.Model(
         whole.get_layer("stem_conv_pad").input, [whole.get_layer(end).output for end in ends], name="trunk"

@@ -47,6 +47,11 @@ class DetectorCrops(Batches):
             self._corners, self._kinds = np.load(folder / "corners.npy"), np.load(folder / "kinds.npy")
         except (OSError, ValueError) as error:
             raise CropsError(f"{folder} does not hold the augmented crops ({error}); run the augment stage") from None
+        if not 0 < len(self._images) == len(self._corners) == len(self._kinds):
+            raise CropsError(
+                f"{folder} holds {len(self._images)} images, {len(self._corners)} rows of corners and "
+                f"{len(self._kinds)} of kinds; run the augment stage again"
+            )
         self._head, self._stride, self._batch_size = head, stride, batch_size
         if epoch_crops is not None and epoch_crops < batch_size:
             raise CropsError(f"an epoch of {epoch_crops} crops holds no batch of {batch_size}")

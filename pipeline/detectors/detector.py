@@ -22,13 +22,18 @@ class Detector:
     """Finds plates in photos of any size; each is scaled so that its longer side is the bundle's resolution."""
 
     def __init__(self, bundle: Bundle, threads: int = 0, precision: Precision = "float") -> None:
-        head = bundle.detector["head"]
+        try:
+            head = bundle.detector["head"]
+            self._resolution, self._stride = int(bundle.detector["resolution"]), int(bundle.detector["stride"])
+        except KeyError as error:
+            raise BundleError(
+                f"{bundle.folder}/bundle.json lacks the detector's {error}; export the models again"
+            ) from None
         if head not in _DECODERS:
             raise BundleError(f"{bundle.folder}: detector head {head!r} is unknown here; it needs a newer version")
         path, digest = bundle.file("detector", precision)
         self._session = Session(path, threads, digest)
         self._decode = _DECODERS[head]
-        self._resolution, self._stride = int(bundle.detector["resolution"]), int(bundle.detector["stride"])
 
     def detect(self, images: Sequence[RGB], min_score: float = 0.3) -> list[list[Detection]]:
         """RGB uint8 (H, W, 3) each -> that image's Detections in its own pixels, best first."""

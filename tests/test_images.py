@@ -219,7 +219,7 @@ def png_that_says(width: int, height: int) -> bytes:
 
 
 BOMBS = {
-    "30000 x 30000": (30_000, 30_000, "too many pixels.*900000000"),
+    "30000 x 30000": (30_000, 30_000, "900000000 pixels"),
     "10000 x 10000": (10_000, 10_000, "10000 x 10000 pixels, more than the cap of 40,000,000"),
     "one pixel row over the cap": (8_000, 5_001, "8000 x 5001 pixels"),
     "a ribbon": (40_000_001, 1, "40000001 x 1 pixels"),

@@ -26,6 +26,8 @@ from pipeline.sessions import Session
 
 Option = Annotated[Path, typer.Option()]
 DETECTOR_OUTPUTS = ("box", "corners", "heatmap")
+PRECISIONS: tuple[Precision, Precision] = ("float", "int8")
+SURE = 0.5  # score of a detection that int8 must find as well
 
 
 class ExportError(ValueError):
@@ -128,25 +130,29 @@ def write_bundle(folder: Path, detector: Path, reader: Path) -> None:
 
 
 def box_shift(folder: Path, photos: list[RGB]) -> float:
-    """1 - mean IoU of int8's boxes with float's; a box that only one of them finds counts as IoU 0."""
-    float_found, int8_found = (_detect(folder, photos, precision) for precision in ("float", "int8"))
+    """1 - mean IoU of each precision's sure boxes with the other's; one that the other lacks counts as IoU 0.
+
+    The other may be half as sure, or a score that moves a little over the threshold would count as a lost box.
+    """
+    detectors = [Detector(Bundle.load(folder), precision=precision) for precision in PRECISIONS]
     overlaps: list[float] = []
-    for a, b in zip(float_found, int8_found, strict=True):
-        best = boxes.iou(a, b).max(axis=1, initial=0.0) if len(a) else np.zeros(0)
-        overlaps += [*best.tolist(), *([0.0] * max(0, len(b) - len(a)))]
+    for photo in photos:
+        sure, likely = ([_boxes(detector, photo, score) for detector in detectors] for score in (SURE, SURE / 2))
+        for own, others in ((sure[0], likely[1]), (sure[1], likely[0])):
+            overlaps += boxes.iou(own, others).max(axis=1, initial=0.0).tolist()
     return 1 - float(np.mean(overlaps)) if overlaps else 0.0
 
 
-def _detect(folder: Path, photos: list[RGB], precision: Precision) -> list[NDArray[np.float64]]:
-    detections = Detector(Bundle.load(folder), precision=precision).detect(photos)
-    return [np.array([d.box.xyxy for d in found]).reshape(-1, 4) for found in detections]
+def _boxes(detector: Detector, photo: RGB, min_score: float) -> NDArray[np.float64]:
+    (found,) = detector.detect([photo], min_score)
+    return np.array([d.box.xyxy for d in found]).reshape(-1, 4)
 
 
 def text_change(folder: Path, crops: list[RGB]) -> float:
     """Share of crops that int8 reads differently from float."""
     texts = [
         [reading.text for reading in NetworkReader(Bundle.load(folder), precision=precision).read(crops)]
-        for precision in ("float", "int8")
+        for precision in PRECISIONS
     ]
     return float(np.mean([a != b for a, b in zip(*texts, strict=True)])) if crops else 0.0
 

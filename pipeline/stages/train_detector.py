@@ -26,7 +26,7 @@ def main(
     try:
         settings = params.load()
         train_detector(data, out, work, settings.train_detector, settings.seed, start)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         raise SystemExit(f"train_detector: {error}") from None
 
 

@@ -20,7 +20,7 @@ from pipeline.records import Box, Detection, Quad, Recognition
 
 ReaderName = Literal["network", "tesseract"]
 
-MIN_SCORE = 0.3
+MIN_SCORE = 0.4  # of a detection: the best end-to-end figure on the val split (docs/experiments.md)
 ACROSS, DOWN = 0.02, 0.04  # of a plate's width and height, added on each side: the middle of what the reader trained on
 _LEAST_HEIGHT, _MOST_HEIGHT = 64, 256  # pixels of a rectified crop; between, the plate's own height is kept
 

@@ -35,7 +35,7 @@ class Detector:
         self._session = Session(path, threads, digest)
         self._decode = _DECODERS[head]
 
-    def detect(self, images: Sequence[RGB], min_score: float = 0.3) -> list[list[Detection]]:
+    def detect(self, images: Sequence[RGB], min_score: float = 0.4) -> list[list[Detection]]:
         """RGB uint8 (H, W, 3) each -> that image's Detections in its own pixels, best first."""
         return [self._detect(image, min_score) for image in images]
 

@@ -123,7 +123,7 @@ class NetworkReader:
     """The custom reader, from a bundle; `min_score` turns unsure readings into no-reads."""
 
     def __init__(
-        self, bundle: Bundle, threads: int = 0, precision: Precision = "float", min_score: float = 0.05
+        self, bundle: Bundle, threads: int = 0, precision: Precision = "float", min_score: float = 0.3
     ) -> None:
         settings = bundle.reader
         if settings.get("alphabet") != CHARACTERS or (settings.get("height"), settings.get("width")) != (HEIGHT, WIDTH):

@@ -46,7 +46,7 @@ Model = Annotated[
 def recognize(
     paths: Paths,
     as_json: AsJson = False,
-    min_score: MinScore = 0.3,
+    min_score: MinScore = 0.4,
     threads: Threads = 0,
     reader: ReaderName = "network",
     model: Model = SHIPPED,
@@ -67,7 +67,7 @@ def detect(
     paths: Paths,
     crops: Annotated[Path | None, typer.Option(help="A folder to write each plate to, rectified.")] = None,
     as_json: AsJson = False,
-    min_score: MinScore = 0.3,
+    min_score: MinScore = 0.4,
     threads: Threads = 0,
     model: Model = SHIPPED,
 ) -> None:

@@ -407,10 +407,12 @@ def sheet(tiles: Sequence[Tile], columns: int = 4) -> RGB:
         canvas.paste(Image.fromarray(tile.strip), (x + (TILE_WIDTH - tile.strip.shape[1]) // 2, y + TILE_HEIGHT))
         name = Path(tile.name).stem + (f": {'; '.join(tile.problems)}" if tile.problems else "")
         pen.text((x, y + height - CAPTION_HEIGHT + 3), name[:48], (60, 60, 60), font)
-        for at, line in enumerate(tile.lines[:2]):
+        start = 0.0
+        for line in tile.lines[:2]:
             colour = TRUTH if line.right else PREDICTION
             text = f"{line.truth or '?'} > {line.read.get('network') or '-'}"
-            pen.text((x + at * TILE_WIDTH // 2, y + height - CAPTION_HEIGHT + 22), text, colour, font)
+            pen.text((x + start, y + height - CAPTION_HEIGHT + 22), text, colour, font)
+            start += font.getlength(f"{text}    ")
     return np.asarray(canvas, dtype=np.uint8)
 
 

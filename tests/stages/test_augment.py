@@ -1,0 +1,74 @@
+"""The augment stage: whole folders of arrays, the same bytes for the same seed, nothing of the test split."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import params
+from pipeline.images import encode_png, sha256
+from pipeline.records import Box, Plate, Sample
+from pipeline.stages import augment
+
+SETTINGS = params.load(Path(__file__).parents[2] / "params.yaml").augment.model_copy(
+    update={
+        "detector_crops": 6,
+        "detector_val_crops": 4,
+        "detector_size": 64,
+        "reader_crops": 3,
+        "reader_rendered": 2,
+        "reader_val_crops": 2,
+    }
+)
+
+
+def photo(folder: Path, number: int, split: str) -> Sample:
+    picture = np.random.default_rng(number).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    data = encode_png(picture)
+    (folder / f"{number}.png").write_bytes(data)
+    plates = (Plate(Box(30, 40, 90, 60), text="AB123"),)
+    return Sample(sha256(data), f"{number}.png", 120, 90, plates, "made", str(number), split)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("photos")
+    samples = [photo(folder, number, split) for number, split in enumerate(["train", "train", "val", "test"])]
+    out = folder / "augmented"
+    augment.augment(samples, folder, out, SETTINGS, seed=3)
+    return folder, samples, out
+
+
+def test_arrays_hold_what_was_asked_for(made) -> None:
+    _, _, out = made
+    assert np.load(out / "detector" / "train" / "images.npy").shape == (6, 64, 64, 3)
+    assert np.load(out / "detector" / "val" / "images.npy").shape == (1, 64, 64, 3)  # one photo, shown once
+    assert np.load(out / "reader" / "train" / "crops.npy").shape == (5, 64, 192)
+    assert (np.load(out / "detector" / "val" / "kinds.npy")[0] == 1).sum() == 1
+
+
+def test_no_test_picture_is_learnt_from_or_looked_at(made) -> None:
+    _, samples, out = made
+    seen = {path.parent.name: set(path.read_text().split()) for path in out.glob("detector/*/seen.txt")}
+    assert seen == {"train": {samples[0].id, samples[1].id}, "val": {samples[2].id}}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_replaces_the_folder_whole(made) -> None:
+    folder, samples, out = made
+    before = digests(out)
+    augment.augment(samples, folder, out, SETTINGS, seed=3)
+    assert digests(out) == before
+    assert [path for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_split_without_photos_is_said(tmp_path: Path) -> None:
+    samples = [photo(tmp_path, 1, "train")]
+    with pytest.raises(ValueError, match="no photo stands in the split `val`"):
+        augment.augment(samples, tmp_path, tmp_path / "out", SETTINGS, seed=3)
+    assert not (tmp_path / "out").exists()

@@ -10,7 +10,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.sessions import Session
+
 Batch = NDArray[np.float32]
+
+ATTEMPTS = 3  # of an export
+
+
+class ExportError(ValueError):
+    """An exported network that does not do what the trained one does."""
+
+
+def write_pair(network: Any, folder: Path, name: str, batches: list[Batch], keep_float: Iterable[str]) -> None:
+    """Writes folder/NAME.onnx and folder/NAME.int8.onnx, both with the outputs' names and shapes of the Keras network.
+
+    Two exports of one network are not the same bytes, and one in some twenty, on a loaded machine, had an output of
+    another rank. So each pair is tried on a real input, and made again if it is wrong.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        to_onnx(network, folder / f"{name}.onnx")
+        quantise(folder / f"{name}.onnx", folder / f"{name}.int8.onnx", batches, keep_float)
+        wrong = [
+            problem
+            for file in (f"{name}.onnx", f"{name}.int8.onnx")
+            if (problem := misfit(network, folder / file, batches[0]))
+        ]
+        if not wrong:
+            return
+        print(f"export {attempt} of {ATTEMPTS}: {'; '.join(wrong)}")
+    raise ExportError(f"{name}: {'; '.join(wrong)}")
+
+
+def misfit(network: Any, path: Path, batch: Batch) -> str | None:
+    """What is wrong with the exported outputs' names or shapes, as a sentence; None if they are the network's."""
+    wanted = {key: tuple(value.shape) for key, value in _named(network, batch).items()}
+    found = {key: value.shape for key, value in Session(path).run(batch).items()}
+    return None if wanted == found else f"{path.name} gives outputs {found}, the network {wanted}"
 
 
 def to_onnx(network: Any, path: Path) -> None:
@@ -106,6 +141,10 @@ def _last_convolutions(model: Any, outputs: set[str]) -> list[str]:
 
 def largest_difference(network: Any, outputs: Any, batch: Batch) -> float:
     """The largest absolute difference of any output between Keras and an ONNX session's `outputs`."""
-    made = network(batch, training=False)
-    named = made if isinstance(made, dict) else dict(zip(_output_names(network), [made], strict=True))
+    named = _named(network, batch)
     return max(float(np.abs(np.asarray(named[name]) - outputs[name]).max()) for name in named)
+
+
+def _named(network: Any, batch: Batch) -> dict[str, Any]:
+    made = network(batch, training=False)
+    return dict(made) if isinstance(made, dict) else dict(zip(_output_names(network), [made], strict=True))

@@ -112,3 +112,33 @@ def test_a_network_of_one_output_keeps_its_name(tmp_path) -> None:
     outputs = Session(tmp_path / "reader.onnx", threads=1).run(batch)
     assert {name: value.shape for name, value in outputs.items()} == {"logits": (3, 5)}
     assert exporting.largest_difference(network, outputs, batch) < 1e-4
+
+
+@pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (2, 3)], ids=["right at once", "right at the third"])
+def test_a_wrong_export_is_made_again(failures: int, attempts: int, tmp_path, monkeypatch) -> None:
+    made, verdicts = [], iter(["wrong rank"] * failures + [None] * 2)
+    monkeypatch.setattr(exporting, "to_onnx", lambda network, path: made.append(path.name))
+    monkeypatch.setattr(exporting, "quantise", lambda *_: None)
+    monkeypatch.setattr(
+        exporting, "misfit", lambda network, path, batch: next(verdicts) if "int8" in path.name else None
+    )
+    exporting.write_pair(None, tmp_path, "tiny", [np.zeros((1, 2), np.float32)], ())
+    assert made == ["tiny.onnx"] * attempts
+
+
+def test_an_export_that_stays_wrong_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(exporting, "to_onnx", lambda network, path: None)
+    monkeypatch.setattr(exporting, "quantise", lambda *_: None)
+    monkeypatch.setattr(exporting, "misfit", lambda network, path, batch: f"{path.name} has another rank")
+    with pytest.raises(exporting.ExportError, match=r"tiny\.int8\.onnx has another rank"):
+        exporting.write_pair(None, tmp_path, "tiny", [np.zeros((1, 2), np.float32)], ())
+
+
+def test_an_output_of_another_rank_is_a_misfit(exported) -> None:
+    network, path = exported
+    assert exporting.misfit(network, path, photos(1)) is None
+
+    def deeper(batch: np.ndarray, training: bool) -> dict[str, np.ndarray]:
+        return {name: np.asarray(value)[None] for name, value in network(batch, training=training).items()}
+
+    assert "gives outputs" in (exporting.misfit(deeper, path, photos(1)) or "")

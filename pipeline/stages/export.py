@@ -30,10 +30,6 @@ PRECISIONS: tuple[Precision, Precision] = ("float", "int8")
 SURE = 0.5  # score of a detection that int8 must find as well
 
 
-class ExportError(ValueError):
-    """An exported network that does not do what the trained one does."""
-
-
 def main(detector: Option, reader: Option, manifest: Option, images: Option, out: Option, metrics: Option) -> None:
     try:
         export(detector, reader, read_manifest(manifest), images, out, metrics, params.load())
@@ -69,7 +65,9 @@ def calibration_images(samples: Sequence[Sample], images: Path, count: int) -> t
     chosen = [sample for sample in samples if sample.split == "train" and sample.plates]
     photos = [sample for sample in chosen if sample.kind == "photo"][:count]
     if not photos:
-        raise ExportError("no photo with a plate stands in the split `train`: there is nothing to calibrate int8 on")
+        raise exporting.ExportError(
+            "no photo with a plate stands in the split `train`: there is nothing to calibrate int8 on"
+        )
     decoded = {sample.id: read_image(images / sample.image) for sample in [*photos, *chosen[:count]]}
     crops = [
         crop(decoded[sample.id], plate.box)
@@ -88,8 +86,7 @@ def export_detector(checkpoint: Path, out: Path, photos: list[RGB], settings: pa
     network = training.build(settings.model_copy(update={"weights": "none", "freeze": None}))
     training.load(network, settings, checkpoint)
     inputs = [frame(photo, settings.resolution)[0][None] for photo in photos]
-    exporting.to_onnx(network, out / "detector.onnx")
-    exporting.quantise(out / "detector.onnx", out / "detector.int8.onnx", inputs, DETECTOR_OUTPUTS)
+    exporting.write_pair(network, out, "detector", inputs, DETECTOR_OUTPUTS)
     return parity(network, out / "detector.onnx", inputs[:4])
 
 
@@ -99,8 +96,7 @@ def export_reader(checkpoint: Path, out: Path, crops: list[RGB], settings: param
 
     network, _ = training.start(checkpoint, settings.width)
     inputs = [prepare(picture)[None, :, :, None].astype(np.float32) for picture in crops]
-    exporting.to_onnx(network, out / "reader.onnx")
-    exporting.quantise(out / "reader.onnx", out / "reader.int8.onnx", inputs, ("logits",))
+    exporting.write_pair(network, out, "reader", inputs, ("logits",))
     return parity(network, out / "reader.onnx", inputs[:16])
 
 
@@ -169,7 +165,7 @@ def check(figures: dict[str, float], settings: params.Export) -> None:
         f"{name} is {figures[name]:.4f}, above {limit}" for name, limit in limits.items() if figures[name] > limit
     ]
     if broken:
-        raise ExportError("; ".join(broken) + " (see export in params.yaml)")
+        raise exporting.ExportError("; ".join(broken) + " (see export in params.yaml)")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline import params
+from pipeline.exporting import ExportError
 from pipeline.images import encode_png, sha256
 from pipeline.records import Box, Plate, Sample
 from pipeline.stages import export
@@ -40,7 +41,7 @@ def test_only_the_training_split_calibrates(tmp_path: Path) -> None:
 
 
 def test_nothing_to_calibrate_on_is_said(tmp_path: Path) -> None:
-    with pytest.raises(export.ExportError, match="nothing to calibrate"):
+    with pytest.raises(ExportError, match="nothing to calibrate"):
         export.calibration_images([sample(tmp_path, 10, "test")], tmp_path, count=8)
 
 
@@ -50,5 +51,5 @@ def test_a_faithful_export_passes() -> None:
 
 @pytest.mark.parametrize("name", FINE)
 def test_each_figure_has_its_limit_and_is_named(name: str) -> None:
-    with pytest.raises(export.ExportError, match=name):
+    with pytest.raises(ExportError, match=name):
         export.check({**FINE, name: 0.5}, SETTINGS)

@@ -30,8 +30,11 @@ MIN_HEIGHT = 4.0  # pixels: a plate lower than this is neither asked for nor cou
 MIN_VISIBLE = 0.7  # of its area: a plate cut more than this by the crop's edge, likewise
 FILL = 114
 MIN_WIDTH = 14.0  # pixels: the smallest that a plate is made
+MAX_WIDTH = 0.95  # of the crop: the largest
 WHOLE = 0.3  # share of windows that show the whole photo, more or less
 CUT = 0.1  # share of windows round a plate that may cut it
+ASTRAY = 0.15  # share of windows that lie anywhere at any zoom: headlights and badges as large as plates
+ZOOM = 4.0  # of the whole photo, at most, where a window lies anywhere
 MIRRORED = 0.3  # share of crops
 
 
@@ -93,6 +96,19 @@ def detector_view(
     if augment:
         photo, plates = _distort(rng, photo, plates)
     return View(photo, _visible(plates, size))
+
+
+def mosaic(views: Sequence[View]) -> View:
+    """Four square views of one size as one of twice the side (Bochkovskiy et al. 2020, arXiv:2004.10934)."""
+    side = views[0].image.shape[0]
+    rows = [np.concatenate([views[i].image, views[i + 1].image], axis=1) for i in (0, 2)]
+    shifts = [np.array(shift) for shift in ((0, 0), (side, 0), (0, side), (side, side))]
+    plates = [
+        _map(plate, lambda points, shift=shift: points + shift)
+        for view, shift in zip(views, shifts, strict=True)
+        for plate in view.plates
+    ]
+    return View(np.concatenate(rows), tuple(plates[:MAX_PLATES]))
 
 
 def transplant(
@@ -157,16 +173,16 @@ def _place(rng: np.random.Generator, photo: RGB, plates: list[Plate], size: int)
     legible = [plate.box for plate in plates if plate.legible]
     if rng.random() < WHOLE:
         scale = float(np.exp(rng.uniform(np.log(0.9 * whole), np.log(1.1 * size / extent.min()))))
-    elif legible:
+    elif legible and rng.random() >= ASTRAY:
         box = legible[int(rng.integers(len(legible)))]
-        width = float(np.exp(rng.uniform(np.log(MIN_WIDTH), np.log(0.85 * size))))
+        width = float(np.exp(rng.uniform(np.log(MIN_WIDTH), np.log(MAX_WIDTH * size))))
         scale = float(np.clip(width / box.width, 0.9 * whole, 4.0))
         side = size / scale
         share = rng.uniform(-0.1, 1.1, 2) if rng.random() < CUT else rng.uniform(0, 1, 2)
         corner = share * (box.x1, box.y1) + (1 - share) * (box.x2 - side, box.y2 - side)
         return scale, np.clip(corner, -0.15 * side, np.maximum(extent - 0.85 * side, -0.15 * side))
     else:
-        scale = whole * float(np.exp(rng.uniform(0, np.log(3))))
+        scale = whole * float(np.exp(rng.uniform(0, np.log(ZOOM))))
     room = extent - size / scale
     return scale, rng.uniform(np.minimum(room, 0), np.maximum(room, 0) + 1e-6)
 
@@ -179,6 +195,7 @@ _DISTORTIONS = A.Compose(
         A.RandomGamma(gamma_limit=(60, 150), p=0.3),
         A.HueSaturationValue(hue_shift_limit=10, sat_shift_limit=40, val_shift_limit=20, p=0.4),
         A.ToGray(p=0.15),
+        A.ChannelShuffle(p=0.08),
         A.OneOf(
             [A.MotionBlur(blur_limit=(3, 7)), A.GaussianBlur(blur_limit=(3, 5)), A.Downscale(scale_range=(0.4, 0.8))],
             p=0.25,
@@ -223,12 +240,14 @@ def _visible(plates: Sequence[Plate], size: int) -> tuple[Plate, ...]:
 
 
 def donors(samples: Sequence[Sample], photos: Photos, height: int = 96) -> list[RGB]:
-    """Flat plate images of the labelled, sharp enough plates of photos, to be transplanted elsewhere."""
+    """Flat plate images of the labelled, sharp enough plates of photos and crops, to be transplanted elsewhere."""
     flat = []
     for sample in samples:
         image, plates = photos.get(sample)
         for plate in plates:
-            if plate.legible and plate.box.height >= 20:
+            if sample.kind == "crop":
+                flat.append(image)
+            elif plate.legible and plate.box.height >= 20:
                 flat.append(rectify(image, plate.quad or Quad.of_box(plate.box), height=height))
     return flat
 

@@ -93,21 +93,24 @@ class Augment(Strict):
     detector_val_crops: Positive
     detector_size: Positive  # pixels, square
     negative_share: Fraction  # crops that hold no plate
+    rendered_share: Fraction  # of the others, those cut from rendered scenes where there are real photos
     transplant_share: Fraction  # crops that get another plate warped onto them
+    mosaic_share: Fraction  # crops made of four photos
     reader_crops: Annotated[int, Field(ge=0)]  # real crops, augmented
     reader_rendered: Annotated[int, Field(ge=0)]  # plates rendered straight for the reader
     reader_val_crops: Positive
 
 
 class TrainDetector(Strict):
-    backbone: Literal["efficientnetb3", "efficientnetb0"]
+    backbone: Literal["efficientnetb3", "efficientnetb0", "efficientnet-lite0"]
     weights: Literal["shipped", "imagenet", "none"]
     cut: str  # the trunk's last block
     activation: Literal["relu6", "swish"]  # of the trunk; weights: imagenet needs swish
     stride: Literal[4, 8]  # pixels a cell of the fused features
     width: Positive  # channels of the fused features
+    fusion: Literal["fpn", "bifpn"]  # of the feature pyramid
     freeze: str | None = None  # blocks up to and with this one are not trained
-    head: Literal["corner"]
+    head: Literal["corner", "ssd", "yolo"]
     epochs: Annotated[int, Field(ge=0)]
     epoch_crops: Positive  # crops between two validations
     batch_size: Positive

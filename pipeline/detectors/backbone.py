@@ -1,6 +1,6 @@
-"""EfficientNet trunks from keras.applications, cut where it pays, and their features fused to one map.
+"""Trunks cut where it pays, and the feature pyramid that fuses what they see.
 
-image (B, H, W, 3) RGB 0..255 -> trunk -> fused features (B, H/stride, W/stride, width)
+image (B, H, W, 3) RGB 0..255 -> trunk -> [stride 4, 8, 16] -> pyramid {stride: (B, H/stride, W/stride, width)}
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ _BUILDERS = {
     "efficientnetb3": keras.applications.EfficientNetB3,
     "efficientnetb0": keras.applications.EfficientNetB0,
 }
+LITE = "efficientnet-lite0"
+# EfficientNet-Lite0's first five stages: kernel, stride, expansion, channels, blocks (Tan & Le 2019, arXiv:1905.11946,
+# table 1; the Lite variant leaves out squeeze-and-excite and has ReLU6).
+_LITE_STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3))
+COARSEST = 32  # the top of the pyramid: there few cells look at the whole of a plate that fills the picture
 
 
 class BackboneError(ValueError):
@@ -28,13 +33,16 @@ def build_trunk(name: str, cut: str, activation: str = "relu6", imagenet: bool =
     (which do not survive an export to ONNX). `activation` is relu6 (quantises well, costs less) or swish (as
     published, and as the ImageNet weights of Keras need it). Raises BackboneError for an unknown name or cut.
     """
-    if imagenet and activation != "swish":
-        raise BackboneError("weights: imagenet needs activation: swish, which those weights were trained with")
-    if name not in _BUILDERS:
-        raise BackboneError(f"backbone {name!r} is not one of {', '.join(_BUILDERS)}")
-    whole = _BUILDERS[name](
-        include_top=False, weights="imagenet" if imagenet else None, input_shape=(None, None, 3), name=name
-    )
+    if imagenet and (activation != "swish" or name == LITE):
+        raise BackboneError("weights: imagenet needs activation: swish and a trunk of keras.applications")
+    if name == LITE:
+        whole = _lite()
+    elif name in _BUILDERS:
+        whole = _BUILDERS[name](
+            include_top=False, weights="imagenet" if imagenet else None, input_shape=(None, None, 3), name=name
+        )
+    else:
+        raise BackboneError(f"backbone {name!r} is not one of {', '.join((*_BUILDERS, LITE))}")
     names = [layer.name for layer in whole.layers]
     # Inside block4a the stride is still 8, and a squeeze has no rows and columns: only a block's end will do.
     if cut not in names or not cut.startswith(("block4", "block5")) or not cut.endswith(("_project_bn", "_add")):
@@ -42,9 +50,8 @@ def build_trunk(name: str, cut: str, activation: str = "relu6", imagenet: bool =
             f"{name} cannot be cut at {cut!r}: name the end (_add or _project_bn) of a block4 or block5 (stride 16)"
         )
     ends = [_last_add(names, "block2"), _last_add(names, "block3"), cut]
-    body = keras.Model(
-        whole.get_layer("stem_conv_pad").input, [whole.get_layer(end).output for end in ends], name="trunk"
-    )
+    entry = whole.get_layer("stem_conv" if name == LITE else "stem_conv_pad").input
+    body = keras.Model(entry, [whole.get_layer(end).output for end in ends], name="trunk")
     for layer in body.layers:
         if isinstance(layer, keras.layers.Activation):
             layer.activation = keras.activations.get(activation)
@@ -57,6 +64,36 @@ def build_trunk(name: str, cut: str, activation: str = "relu6", imagenet: bool =
         name="normalise",
     )(image)
     return keras.Model(image, body(normalised), name=name)
+
+
+def _lite() -> keras.Model:
+    """EfficientNet-Lite0 up to stride 16, its layers named as keras.applications names those of B0."""
+    image = keras.Input((None, None, 3))
+    x = _conv_bn(keras.layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False, name="stem_conv"), "stem", image)
+    x = keras.layers.Activation("relu6", name="stem_activation")(x)
+    for stage, (kernel, stride, expansion, channels, depth) in enumerate(_LITE_STAGES, start=1):
+        for position in range(depth):
+            name = f"block{stage}{'abc'[position]}"
+            x = _inverted_residual(x, name, kernel, stride if position == 0 else 1, expansion, channels)
+    return keras.Model(image, x, name=LITE)
+
+
+def _inverted_residual(x: Any, name: str, kernel: int, stride: int, expansion: int, channels: int) -> Any:
+    """MobileNetV2's block (Sandler et al. 2018, arXiv:1801.04381)."""
+    start, wide = x, x.shape[-1] * expansion
+    if expansion != 1:
+        x = _conv_bn(keras.layers.Conv2D(wide, 1, use_bias=False, name=f"{name}_expand_conv"), f"{name}_expand", x)
+        x = keras.layers.Activation("relu6", name=f"{name}_expand_activation")(x)
+    depthwise = keras.layers.DepthwiseConv2D(
+        kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_dwconv"
+    )
+    x = keras.layers.Activation("relu6", name=f"{name}_activation")(_conv_bn(depthwise, name, x))
+    x = _conv_bn(keras.layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project_conv"), f"{name}_project", x)
+    return keras.layers.Add(name=f"{name}_add")([x, start]) if stride == 1 and start.shape[-1] == channels else x
+
+
+def _conv_bn(conv: keras.layers.Layer, name: str, x: Any) -> Any:
+    return keras.layers.BatchNormalization(name=f"{name}_bn")(conv(x))
 
 
 def _last_add(names: list[str], stage: str) -> str:
@@ -75,22 +112,89 @@ def freeze(trunk: keras.Model, last: str) -> None:
             layer.trainable = False
 
 
-def fuse(levels: list[Any], stride: int, width: int) -> Any:
-    """Feature pyramid down to one map (Lin et al. 2017, arXiv:1612.03144): (B, H/stride, W/stride, width)."""
-    stride4, stride8, stride16 = levels
-    fused = _smooth(_lateral(stride16, width, "p16"), width, "p16")
-    for name, level, level_stride in (("p8", stride8, 8), ("p4", stride4, 4)):
-        if level_stride < stride:
-            break
-        upsampled = keras.layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_up")(fused)
-        fused = keras.layers.Add(name=f"{name}_add")([upsampled, _lateral(level, width, name)])
-        fused = _smooth(fused, width, name)
+def pyramid(levels: list[Any], finest: int, width: int, fusion: str = "fpn") -> dict[int, Any]:
+    """The trunk's features of strides 4, 8, 16, fused with a coarser level: {stride: (B, H/stride, W/stride, width)}.
+
+    Strides run from `finest` to 32, which is made from the trunk's last. `fusion` is fpn (from the top down,
+    Lin et al. 2017, arXiv:1612.03144) or bifpn (down, up and down again, with learnt weights, Tan et al. 2020,
+    arXiv:1911.09070).
+    """
+    lateral = {
+        stride: _lateral(level, width, f"p{stride}")
+        for stride, level in zip((4, 8, 16), levels, strict=True)
+        if stride >= finest
+    }
+    stride = max(lateral)
+    while stride < COARSEST:
+        lateral[2 * stride] = _halve(lateral[stride], width, f"p{2 * stride}")
+        stride *= 2
+    if fusion == "fpn":
+        return _down(lateral, width, "fpn", weighted=False)
+    first = _down(lateral, width, "bifpn1", weighted=True)
+    second = _up(first, lateral, width, "bifpn2")
+    return _down(second, width, "bifpn3", weighted=True)
+
+
+def _down(levels: dict[int, Any], width: int, name: str, weighted: bool) -> dict[int, Any]:
+    """From the coarsest level to the finest, each added to the next."""
+    fused: dict[int, Any] = {}
+    above = None
+    for stride in sorted(levels, reverse=True):
+        x = levels[stride]
+        if above is not None:
+            upsampled = keras.layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_p{stride}_up")(above)
+            x = _add([x, upsampled], f"{name}_p{stride}", weighted)
+        fused[stride] = above = _smooth(x, width, f"{name}_p{stride}")
     return fused
+
+
+def _up(levels: dict[int, Any], lateral: dict[int, Any], width: int, name: str) -> dict[int, Any]:
+    """From the finest level to the coarsest; each hears its own lateral again."""
+    fused: dict[int, Any] = {}
+    below = None
+    for stride in sorted(levels):
+        x = levels[stride]
+        if below is not None:
+            pooled = keras.layers.MaxPooling2D(2, name=f"{name}_p{stride}_pool")(below)
+            x = _add([x, pooled, lateral[stride]], f"{name}_p{stride}", True)
+        fused[stride] = below = _smooth(x, width, f"{name}_p{stride}")
+    return fused
+
+
+def _add(parts: list[Any], name: str, weighted: bool) -> Any:
+    return WeightedSum(name=f"{name}_sum")(parts) if weighted else keras.layers.Add(name=f"{name}_add")(parts)
+
+
+class WeightedSum(keras.layers.Layer):
+    """Fast normalised fusion: sum of w x / sum of w, with w = relu of a learnt scalar for each input."""
+
+    def build(self, shapes: Any) -> None:
+        self.shares = self.add_weight(shape=(len(shapes),), initializer="ones", name="shares")
+
+    def call(self, parts: Any) -> Any:
+        shares = keras.ops.relu(self.shares)
+        shares = shares / (keras.ops.sum(shares) + 1e-4)
+        total = parts[0] * shares[0]
+        for index, part in enumerate(parts[1:], start=1):
+            total = total + part * shares[index]
+        return total
+
+    def compute_output_shape(self, shapes: Any) -> Any:
+        return shapes[0]
 
 
 def _lateral(x: Any, width: int, name: str) -> Any:
     x = keras.layers.Conv2D(width, 1, use_bias=False, name=f"{name}_lateral")(x)
     return keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_lateral_bn")(x)
+
+
+def _halve(x: Any, width: int, name: str) -> Any:
+    """A depthwise-separable 5x5 step to half the rows and columns."""
+    x = keras.layers.DepthwiseConv2D(5, strides=2, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+    x = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_depthwise_bn")(x)
+    x = keras.layers.Conv2D(width, 1, use_bias=False, name=f"{name}_pointwise")(x)
+    x = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_pointwise_bn")(x)
+    return keras.layers.Activation("silu", name=f"{name}_silu")(x)
 
 
 def _smooth(x: Any, width: int, name: str) -> Any:

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from pipeline import boxes
 from pipeline.bundle import Bundle, BundleError, Precision
-from pipeline.detectors import corner
+from pipeline.detectors.heads import HEADS
 from pipeline.images import RGB, letterbox
 from pipeline.records import Box, Detection, Quad
 from pipeline.sessions import Session
 
 MULTIPLE = 32  # the network's input sides are multiples of this
-_DECODERS = {"corner": corner.decode}
 
 
 class Detector:
@@ -29,11 +28,11 @@ class Detector:
             raise BundleError(
                 f"{bundle.folder}/bundle.json lacks the detector's {error}; export the models again"
             ) from None
-        if head not in _DECODERS:
+        if head not in HEADS:
             raise BundleError(f"{bundle.folder}: detector head {head!r} is unknown here; it needs a newer version")
         path, digest = bundle.file("detector", precision)
         self._session = Session(path, threads, digest)
-        self._decode = _DECODERS[head]
+        self._head = HEADS[head]
 
     def detect(self, images: Sequence[RGB], min_score: float = 0.4) -> list[list[Detection]]:
         """RGB uint8 (H, W, 3) each -> that image's Detections in its own pixels, best first."""
@@ -41,8 +40,8 @@ class Detector:
 
     def _detect(self, image: RGB, min_score: float) -> list[Detection]:
         pixels, scale = frame(image, self._resolution)
-        outputs = self._session.run(pixels[None])
-        found = self._decode(outputs["heatmap"][0], outputs["box"][0], outputs["corners"][0], self._stride, min_score)
+        outputs = {name: values[0] for name, values in self._session.run(pixels[None]).items()}
+        found = self._head.decode(outputs, self._stride, min_score)
         height, width = image.shape[:2]
         return [d for d in (_to_image(detection, scale, width, height) for detection in found) if d is not None]
 

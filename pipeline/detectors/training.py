@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import keras
 
 from pipeline import checkpoints, fitting
-from pipeline.detectors import backbone, corner
+from pipeline.detectors import backbone
 from pipeline.detectors.crops import DetectorCrops
+from pipeline.detectors.heads import HEADS
 from pipeline.params import TrainDetector
 
-HEADS: dict[str, ModuleType] = {"corner": corner}
-ARCHITECTURE = ("backbone", "cut", "activation", "stride", "width", "head")  # what a checkpoint must agree on
+ARCHITECTURE = ("backbone", "cut", "activation", "stride", "width", "fusion", "head")  # what a checkpoint must agree on
 
 
 def build(settings: TrainDetector) -> keras.Model:
@@ -25,8 +24,8 @@ def build(settings: TrainDetector) -> keras.Model:
     if settings.freeze is not None:
         backbone.freeze(trunk, settings.freeze)
     image = keras.Input((None, None, 3), name="image")
-    fused = backbone.fuse(trunk(image), settings.stride, settings.width)
-    return keras.Model(image, HEADS[settings.head].build(fused, settings.width), name="detector")
+    features = backbone.pyramid(trunk(image), settings.stride, settings.width, settings.fusion)
+    return keras.Model(image, HEADS[settings.head].build(features, settings.width), name="detector")
 
 
 def architecture(settings: TrainDetector) -> dict[str, Any]:

@@ -64,26 +64,35 @@ class _Crops:
         self, samples: Sequence[Sample], images: Path, settings: params.Augment, seeds: list[int], augmented: bool
     ) -> None:
         self._photos = augmentation.Photos(images)
-        self._with_plates = [sample for sample in samples if sample.plates]
-        self._without = [sample for sample in samples if not sample.plates]
+        photos = [sample for sample in samples if sample.kind == "photo"]
+        shown = [sample for sample in photos if sample.plates]
+        self._drawn = [sample for sample in shown if sample.source == "synthetic"]
+        self._real = [sample for sample in shown if sample.source != "synthetic"]
+        self._without = [sample for sample in photos if not sample.plates]
         self._settings, self._seeds, self._augmented = settings, seeds, augmented
-        donors = augmentation.donors(self._with_plates, self._photos) if augmented else []
-        self._donors = donors
+        self._donors = augmentation.donors(samples, self._photos) if augmented else []
 
     def __call__(self, index: int) -> augmentation.View:
-        settings = self._settings
-        if self._augmented:
-            rng = np.random.default_rng([*self._seeds, index])
-            empty = self._without and (not self._with_plates or rng.random() < settings.negative_share)
-            pool = self._without if empty else self._with_plates
-            sample = pool[int(rng.integers(len(pool)))]
-        else:  # every photo once, then all of them again as windows
-            pool = [*self._with_plates, *self._without]
-            rng = np.random.default_rng([*self._seeds, index])
-            sample = pool[index % len(pool)]
+        rng = np.random.default_rng([*self._seeds, index])
+        size = self._settings.detector_size
+        if not self._augmented:  # every photo once
+            pool = [*self._real, *self._drawn, *self._without]
+            return self._view(rng, pool[index % len(pool)], size)
+        if rng.random() < self._settings.mosaic_share:
+            return augmentation.mosaic([self._view(rng, self._draw(rng), size // 2) for _ in range(4)])
+        return self._view(rng, self._draw(rng), size)
+
+    def _draw(self, rng: np.random.Generator) -> Sample:
+        """A photo: by share one without a plate, one that was rendered, or a real one with plates."""
+        empty, rendered = rng.random(2) < (self._settings.negative_share, self._settings.rendered_share)
+        wanted = (self._without if empty else self._drawn if rendered else self._real, self._real, self._drawn)
+        pool = next((pool for pool in wanted if pool), self._without)
+        return pool[int(rng.integers(len(pool)))]
+
+    def _view(self, rng: np.random.Generator, sample: Sample, size: int) -> augmentation.View:
         image, plates = self._photos.get(sample)
         return augmentation.detector_view(
-            rng, image, plates, self._donors, settings.detector_size, settings.transplant_share, self._augmented
+            rng, image, plates, self._donors, size, self._settings.transplant_share, self._augmented
         )
 
 
@@ -123,14 +132,15 @@ def write_detector(
     )
     corners = np.full((count, augmentation.MAX_PLATES, 6, 2), np.nan, np.float32)
     kinds = np.zeros((count, augmentation.MAX_PLATES), np.uint8)
-    make = partial(_Crops, photos, images, settings, seeds, split == "train")
+    learnt = samples if split == "train" else photos  # crops lend their plates to photos
+    make = partial(_Crops, learnt, images, settings, seeds, split == "train")
     for index, view in enumerate(track(_views(make, count), f"detector crops, {split}", count)):
         pixels[index] = view.image
         corners[index], kinds[index] = augmentation.pack(view.plates)
     pixels.flush()
     np.save(out / "corners.npy", corners)
     np.save(out / "kinds.npy", kinds)
-    write_seen(out, photos)
+    write_seen(out, learnt)
 
 
 def _views(make: Callable[[], _Crops], count: int) -> Iterator[augmentation.View]:

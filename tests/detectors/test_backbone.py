@@ -1,4 +1,4 @@
-"""The trunk is cut where it may be, says what it cannot do, and its levels fuse to one map."""
+"""The trunk is cut where it may be, says what it cannot do, and its levels fuse to a pyramid."""
 
 import keras
 import numpy as np
@@ -136,15 +136,43 @@ def test_a_stage_that_is_not_there_is_named(kept, last: str) -> None:
     assert len(stages(kept.trainable_variables)) == 5, "and nothing is frozen"
 
 
-@pytest.mark.parametrize("stride", [4, 8, 16])
-def test_levels_fuse_to_one_map_that_hears_them_all(stride: int) -> None:
+@pytest.mark.parametrize("fusion", ["fpn", "bifpn"])
+@pytest.mark.parametrize("finest", [4, 8, 16])
+def test_the_finest_level_hears_every_one(finest: int, fusion: str) -> None:
     levels = [keras.Input((None, None, channels)) for channels in (3, 5, 7)]
-    fused = keras.Model(levels, backbone.fuse(levels, stride, 6))
+    pyramid = backbone.pyramid(levels, finest, 6, fusion)
+    assert sorted(pyramid) == [stride for stride in (4, 8, 16, 32) if stride >= finest]
+    network = keras.Model(levels, pyramid)
     rng = np.random.default_rng(0)
     maps = [rng.normal(size=(1, 96 // s, 64 // s, c)).astype(np.float32) for s, c in ((4, 3), (8, 5), (16, 7))]
-    base = fused(maps)
-    assert tuple(base.shape) == (1, 96 // stride, 64 // stride, 6)
-    for number, level_stride in enumerate((4, 8, 16)):
+    base = network(maps)
+    assert {stride: tuple(level.shape) for stride, level in base.items()} == {
+        stride: (1, 96 // stride, 64 // stride, 6) for stride in pyramid
+    }
+    for number, stride in enumerate((4, 8, 16)):
         changed = [one + (number == place) for place, one in enumerate(maps)]
-        heard = not np.allclose(fused(changed), base, atol=1e-4)
-        assert heard == (level_stride >= stride)
+        heard = not np.allclose(network(changed)[finest], base[finest], atol=1e-4)
+        assert heard == (stride >= finest)
+
+
+def test_bifpn_tells_coarse_levels_of_fine_ones_and_fpn_does_not() -> None:
+    rng = np.random.default_rng(0)
+    maps = [rng.normal(size=(1, 96 // s, 64 // s, 4)).astype(np.float32) for s in (4, 8, 16)]
+    changed = [maps[0], maps[1] + 1, maps[2]]
+    for fusion in ("fpn", "bifpn"):
+        levels = [keras.Input((None, None, 4)) for _ in maps]
+        network = keras.Model(levels, backbone.pyramid(levels, 8, 6, fusion)[16])
+        assert np.allclose(network(maps), network(changed), atol=1e-4) == (fusion == "fpn")
+
+
+def test_weighted_sum_starts_as_the_mean() -> None:
+    parts = [np.full((1, 2, 2, 3), value, np.float32) for value in (1.0, 2.0, 6.0)]
+    np.testing.assert_allclose(backbone.WeightedSum()(parts), np.full((1, 2, 2, 3), 3.0), rtol=1e-3)
+
+
+def test_the_lite_trunk_has_the_strides_and_channels_of_b0_without_its_gates() -> None:
+    lite = backbone.build_trunk(backbone.LITE, "block5c_add")
+    levels = lite(np.zeros((2, 96, 64, 3), np.float32))
+    assert [tuple(level.shape) for level in levels] == [(2, 24, 16, 24), (2, 12, 8, 40), (2, 6, 4, 112)]
+    assert not [layer.name for layer in lite.get_layer("trunk").layers if "_se_" in layer.name]
+    assert lite.count_params() < 800_000

@@ -38,7 +38,7 @@ def saying(folder, plates: list[Plate], rows: int, columns: int, **settings) -> 
     """A detector that sees these plates, given in pixels of its (rows, columns) input."""
     target = corner.encode(plates, rows, columns, STRIDE)
     truth = np.clip(target["heatmap"], 1e-4, 1 - 1e-4)
-    outputs = {"heatmap": np.log(truth / (1 - truth)), "box": np.log(target["box"]), "corners": target["corners"]}
+    outputs = {"heatmap": np.log(truth / (1 - truth)), "box": target["box"], "corners": target["corners"]}
     for name in ("detector.onnx", "detector.int8.onnx"):
         constant_network(folder / name, outputs)
     files = {"float": "detector.onnx", "int8": "detector.int8.onnx"}
@@ -166,8 +166,8 @@ def test_the_int8_network_is_another_file(tmp_path) -> None:
 
 
 def test_a_head_that_is_not_known_is_said(tmp_path) -> None:
-    with pytest.raises(BundleError, match="detector head 'yolo' is unknown here; it needs a newer version"):
-        saying(tmp_path, [], 128, 128, head="yolo")
+    with pytest.raises(BundleError, match="detector head 'retina' is unknown here; it needs a newer version"):
+        saying(tmp_path, [], 128, 128, head="retina")
 
 
 @pytest.mark.parametrize("key", ["head", "resolution", "stride"])

@@ -1,5 +1,6 @@
 """A detector is built from its params, and takes weights only of its own kind."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,9 @@ def test_targets_have_the_outputs_shapes_and_the_loss_is_finite(network) -> None
 
 
 def test_params_freeze_the_first_blocks(network) -> None:
-    trained = {variable.path.split("_")[0] for variable in network.trainable_variables}
+    trained = {re.split("[_/]", variable.path)[0] for variable in network.trainable_variables}
     assert not {name for name in trained if name.startswith(("stem", "block1", "block2"))}
-    assert {"block3a", "block4b", "p16", "p8", "heatmap", "box", "corners"} <= trained
+    assert {"block3a", "block4b", "p16", "p8", "fpn", "heatmap", "box", "corners"} <= trained
 
 
 def test_a_checkpoint_gives_its_weights(network, tmp_path) -> None:
@@ -84,6 +85,7 @@ OTHERS = {
     "activation": ("swish", "activation: swish there, relu6 in params"),
     "stride": (4, "stride: 4 there, 8 in params"),
     "width": (96, "width: 96 there, 16 in params"),
+    "fusion": ("bifpn", "fusion: bifpn there, fpn in params"),
     "head": ("ssd", "head: ssd there, corner in params"),
 }
 

@@ -121,6 +121,24 @@ def match(truth: Array, found: Array, threshold: float) -> NDArray[np.intp]:
     return matched
 
 
+def sought(case: Case) -> tuple[tuple[Plate, ...], tuple[Detection, ...]]:
+    """What detection is measured by: the readable plates, and the detections but for those on unreadable ones.
+
+    Of a plate that is not legible a person sees that it is there and no more: to find it or not counts neither way.
+    A detection lies on it where half of the detection does, and where it finds no readable plate at IoU 0.5.
+    """
+    legible = tuple(plate for plate in case.sample.plates if plate.legible)
+    if len(legible) == len(case.sample.plates) or not case.detections:
+        return legible, case.detections
+    found = box_array(case.detections)
+    hidden = box_array([plate for plate in case.sample.plates if not plate.legible])
+    top_left = np.maximum(found[:, None, :2], hidden[None, :, :2])
+    bottom_right = np.minimum(found[:, None, 2:], hidden[None, :, 2:])
+    covered = np.clip(bottom_right - top_left, 0, None).prod(axis=2) / boxes.area(found)[:, None]
+    dropped = (covered.max(axis=1) >= 0.5) & (match(box_array(legible), found, 0.5) < 0)
+    return legible, tuple(one for one, drop in zip(case.detections, dropped, strict=True) if not drop)
+
+
 def certain_text(plate: Plate) -> str | None:
     """The text that a reading is compared with: Latin letters and digits; None where there is no certain one."""
     return (alphabet.readable(plate.text) or None) if plate.text and plate.legible else None
@@ -259,14 +277,14 @@ def rank(cases: Sequence[Case]) -> Ranking:
     found_heights: list[float] = []
     units: list[int] = []
     for case in cases:
-        unit, plates = groups[case.sample.group], case.sample.plates
+        unit, (plates, detections) = groups[case.sample.group], sought(case)
         heights[unit].extend(plate.box.height for plate in plates)
-        found = box_array(case.detections)
+        found = box_array(detections)
         matches = np.stack([match(box_array(plates), found, threshold) for threshold in IOUS])
         rights.append(matches >= 0)
-        scores.extend(detection.score for detection in case.detections)
+        scores.extend(detection.score for detection in detections)
         units.extend([unit] * len(found))
-        for at, detection in zip(matches[0], case.detections, strict=True):
+        for at, detection in zip(matches[0], detections, strict=True):
             found_heights.append((plates[at] if at >= 0 else detection).box.height)
     order = np.argsort(-np.array(scores, dtype=np.float64), kind="stable")
     right = np.concatenate(rights, axis=1) if rights else np.zeros((len(IOUS), 0), dtype=bool)
@@ -333,12 +351,12 @@ def coco_ap(cases: Sequence[Case]) -> tuple[float | None, float | None]:
     truth = [
         {"image_id": i, "category_id": 1, "bbox": xywh(plate), "area": plate.box.area, "iscrowd": 0}
         for i, case in enumerate(cases, start=1)
-        for plate in case.sample.plates
+        for plate in sought(case)[0]
     ]
     found = [
         {"image_id": i, "category_id": 1, "bbox": xywh(detection), "score": detection.score}
         for i, case in enumerate(cases, start=1)
-        for detection in case.detections
+        for detection in sought(case)[1]
     ]
     if not truth:
         return None, None
@@ -356,9 +374,10 @@ def _hits(cases: Iterable[Case], min_score: float, threshold: float) -> list[tup
     """(group, right detections, detections, plates) of each photo."""
     rows = []
     for case in cases:
-        detections = case.confident(min_score)
-        right = int((match(box_array(case.sample.plates), box_array(detections), threshold) >= 0).sum())
-        rows.append((case.sample.group, right, len(detections), len(case.sample.plates)))
+        plates, found = sought(case)
+        detections = [detection for detection in found if detection.score >= min_score]
+        right = int((match(box_array(plates), box_array(detections), threshold) >= 0).sum())
+        rows.append((case.sample.group, right, len(detections), len(plates)))
     return rows
 
 
@@ -577,7 +596,7 @@ def evaluate(cases: Sequence[Case], readers: Sequence[str], min_score: float, bo
         "data": {
             "photos": len(photos),
             "crops": len(test) - len(photos),
-            "plates": sum(len(case.sample.plates) for case in photos),
+            "plates": sum(len(sought(case)[0]) for case in photos),
             "texts": sum(outcome.truth is not None for outcome in results),
             "test_set": truth_hash(case.sample for case in test),
             "by_source": counts(case.sample for case in cases),

@@ -170,6 +170,31 @@ def test_text_metrics_by_hand():
     assert result["n"] == 3
 
 
+UNREADABLE = {
+    "found": ([(10, 10, 100, 20)], 1, 0),
+    "found loosely, mostly on it": ([(8, 6, 104, 28)], 1, 0),
+    "not found": ([], 0, 0),
+    "false elsewhere": ([(200, 200, 100, 20)], 1, 1),
+    "false, hardly on it": ([(90, 10, 100, 20)], 1, 1),
+}
+
+
+@pytest.mark.parametrize(("found", "given", "false"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_an_unreadable_plate_counts_neither_way(found, given, false) -> None:
+    readable, hidden = plate(10, 100), plate(10, 10, legible=False)
+    detections = (detection(10, 100, 100, 20, 0.9), *(detection(*one, 0.8) for one in found))
+    case = Case(sample(1, readable, hidden), detections)
+    assert len(case.detections) == 1 + given
+    result = metrics.detection_metrics([case, Case(sample(2))], 0.5, BOOTSTRAP)
+    assert (result["recall"], result["missed"], result["false_positives"]) == (1.0, 0, false)
+    assert result["ap50"] == pytest.approx(1.0, abs=1e-6), "the false ones stand behind the right one"
+
+
+def test_a_readable_plate_within_an_unreadable_one_is_still_found() -> None:
+    case = Case(sample(1, plate(10, 10), plate(0, 0, 200, 60, legible=False)), (detection(10, 10, 100, 20, 0.9),))
+    assert len(metrics.sought(case)[1]) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "legible", "expected"),
     [

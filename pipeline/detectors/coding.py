@@ -36,7 +36,8 @@ def cell_of(plate: Plate, rows: int, columns: int, stride: int) -> tuple[int, in
 def inside(plate: Plate, points: Array) -> NDArray[np.bool_]:
     """(..., 2) points -> (...) True for those in the plate's box."""
     x1, y1, x2, y2 = plate.box.xyxy
-    return ((points > (x1, y1)) & (points < (x2, y2))).all(axis=-1)  # type: ignore[no-any-return]
+    within: NDArray[np.bool_] = np.all((points > (x1, y1)) & (points < (x2, y2)), axis=-1)
+    return within
 
 
 def box_code(plate: Plate, points: Array, stride: int) -> Array:
@@ -71,14 +72,13 @@ def detections(scores: Array, codes: Array, corners: Array, points: Array, strid
     sizes = np.exp(np.clip(codes[:, 2:], -MAX_LOG, MAX_LOG)) * steps
     xyxy = np.concatenate([middles - sizes / 2, middles + sizes / 2], axis=1)
     quads = boxes.boxes_to_quads(xyxy) + corners.reshape(-1, 4, 2) * sizes[:, None, :]
-    kept = boxes.nms(xyxy, scores, NMS_IOU) if len(scores) else []
     return [
         Detection(
             box=Box(*map(float, xyxy[i])),
             quad=Quad(*((float(x), float(y)) for x, y in quads[i])),
             score=float(scores[i]),
         )
-        for i in kept[:MAX_DETECTIONS]
+        for i in boxes.nms(xyxy, scores, NMS_IOU)[:MAX_DETECTIONS]
     ]
 
 

@@ -1,7 +1,8 @@
 """The corner head: an anchor-free detector that gives a plate's centre, box and four corners from one feature map.
 
 A cell near a plate's centre answers for it: a Gaussian heatmap says where (CenterNet, Zhou et al. 2019,
-arXiv:1904.07850), and cells are weighted by that Gaussian (TTFNet, Liu et al. 2019, arXiv:1909.00700: far fewer epochs).
+arXiv:1904.07850), and cells are weighted by that Gaussian (TTFNet, Liu et al. 2019, arXiv:1909.00700: far fewer
+epochs).
 `coding.py` says how a box and its corners are written.
 
     heatmap (B, h, w, 1)  logits of "a plate's centre is in this cell"
@@ -137,7 +138,7 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], stride: int, min_score: f
         [padded[i : i + scores.shape[0], j : j + scores.shape[1]] for i in range(3) for j in range(3)], axis=0
     )
     rows, columns = np.nonzero((scores >= neighbours) & (scores >= min_score))
-    points = coding.centres(*scores.shape, stride)[rows, columns]
+    points = coding.centres(scores.shape[0], scores.shape[1], stride)[rows, columns]
     return coding.detections(
         scores[rows, columns], outputs["box"][rows, columns], outputs["corners"][rows, columns], points, stride
     )

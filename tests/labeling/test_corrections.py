@@ -144,5 +144,11 @@ def test_the_snapshot_in_git_is_sound() -> None:
     path = ROOT / "data" / "labels" / corrections.CORRECTIONS
     known = corrections.read(path)
     plates = [plate for one in known for plate in one.plates]
-    assert (len(known), len(plates)) == (299, 338)
-    assert sum(plate.certain and plate.kind in ("plate", "novelty") for plate in plates) == 220
+    assert (len(known), len(plates)) == (299, 450)
+    assert (
+        sum(plate.certain and plate.kind in ("plate", "novelty") and plate.plate.text is not None for plate in plates)
+        == 220
+    )
+    assert all(one.complete and one.by and one.when and one.why for one in known)
+    assert all(plate.plate.quad is not None and plate.plate.box == plate.plate.quad.box for plate in plates)
+    assert sum(not plate.plate.legible for plate in plates) == 88

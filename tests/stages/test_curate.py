@@ -124,7 +124,7 @@ def test_the_stage_writes_the_same_bytes_twice(tmp_path: Path, monkeypatch: pyte
         files = [*sorted((tmp_path / "out").iterdir()), tmp_path / "metrics.json"]
         written.append({path.name: path.read_bytes() for path in files})
     assert written[0] == written[1]
-    assert sorted(written[0]) == ["disagreements.jsonl", "manifest.jsonl", "metrics.json"]
+    assert sorted(written[0]) == ["disagreements.jsonl", "manifest.jsonl", "metrics.json", "original.jsonl"]
     assert {one.split for one in manifest.read_manifest(tmp_path / "out" / "manifest.jsonl")} <= {
         "train",
         "val",
@@ -178,16 +178,20 @@ def test_what_is_known_of_the_kaggle_set() -> None:
     assert (counts["files"], counts["boxes"]) == (433, 471)
     assert (counts["distinct_by_bytes"], counts["pictures"]) == (302, 299)
     assert (counts["groups_of_byte_copies"], counts["files_in_groups_of_byte_copies"]) == (83, 214)
-    assert (counts["plates"], counts["texts"]) == (338, 220)
+    assert (counts["plates"], counts["texts"]) == (450, 220)
+    assert sum(len(one.plates) for one in found.original) == 338
+    assert [(one.id, one.split) for one in found.original] == [(one.id, one.split) for one in found.samples]
     assert counts["groups_that_disagree"] == counts["groups_of_copies"]
     assert counts["single_box_groups_that_differ"] == 20
     assert len(unlike_neighbours(samples)) == 18
     assert found.metrics["corrections_without_picture"] == found.metrics["corrections_without_box"] == 0
     assert 0.25 < counts["splits"]["test"] / 299 < 0.35
     assert found.leaks == []
+    assert not [row for row in found.disagreements if row["kind"] == "copies"], "complete corrections settle them"
+    uncorrected = curate.curate(samples, looks, [], SETTINGS.curate, SETTINGS.seed, {})
     different = next(
         row
-        for row in found.disagreements
+        for row in uncorrected.disagreements
         if row["kind"] == "copies"
         and len(row["copies"]) == 2
         and {Path(copy["image"]).stem for copy in row["copies"]} == {"Cars30", "Cars105"}

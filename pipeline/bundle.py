@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pipeline.images import sha256
 from pipeline.manifest import write_json
 
 Precision = Literal["float", "int8"]
-VERSION = 1
+Network = Literal["detector", "fast", "refiner", "reader"]  # fast: the small detector, a student of the other
+VERSION = 2  # 1 wrote boxes as distances to four sides
 
 
 class BundleError(ValueError):
@@ -20,10 +22,12 @@ class BundleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What bundle.json says. `detector` and `reader` are each network's settings, `sha256` its files' digests."""
+    """What bundle.json says: each network's settings, and the SHA-256 of each file."""
 
     folder: Path
     detector: dict[str, Any]
+    fast: dict[str, Any]
+    refiner: dict[str, Any]
     reader: dict[str, Any]
     sha256: dict[str, str]
     created_from: dict[str, Any]
@@ -40,15 +44,20 @@ class Bundle:
             raise BundleError(f"{path} is damaged: {error}") from None
         if not isinstance(raw, dict) or raw.get("version") != VERSION:
             raise BundleError(f"{path} is not of version {VERSION}; export the models again")
-        for name in ("detector", "reader", "sha256"):
+        for name in (*get_args(Network), "sha256"):
             if not isinstance(raw.get(name), dict):
                 raise BundleError(f"{path} lacks {name!r}; export the models again")
-        return cls(folder, raw["detector"], raw["reader"], raw["sha256"], raw.get("created_from", {}))
+        networks = {name: raw[name] for name in get_args(Network)}
+        return cls(folder, **networks, sha256=raw["sha256"], created_from=raw.get("created_from", {}))
 
-    def file(self, network: Literal["detector", "reader"], precision: Precision) -> tuple[Path, str]:
+    def settings(self, network: Network) -> dict[str, Any]:
+        """What the bundle says of one network."""
+        settings: dict[str, Any] = getattr(self, network)
+        return settings
+
+    def file(self, network: Network, precision: Precision) -> tuple[Path, str]:
         """(path, SHA-256) of one network's ONNX file."""
-        settings = self.detector if network == "detector" else self.reader
-        name = settings.get(precision)
+        name = self.settings(network).get(precision)
         if not isinstance(name, str) or not name or Path(name).name != name:
             raise BundleError(f"{self.folder}/bundle.json names no {precision} {network}; export the models again")
         digest = self.sha256.get(name)
@@ -57,15 +66,14 @@ class Bundle:
         return self.folder / name, digest
 
 
-def write(folder: Path, detector: dict[str, Any], reader: dict[str, Any], created_from: dict[str, Any]) -> None:
-    """Describes and seals the ONNX files that already stand in `folder`."""
-    names = [str(settings[precision]) for settings in (detector, reader) for precision in ("float", "int8")]
+def write(folder: Path, networks: Mapping[Network, dict[str, Any]], created_from: Mapping[Network, Any]) -> None:
+    """Describes and seals the ONNX files of all the networks, which already stand in `folder`."""
+    names = [str(networks[name][precision]) for name in get_args(Network) for precision in ("float", "int8")]
     write_json(
         folder / "bundle.json",
         {
             "version": VERSION,
-            "detector": detector,
-            "reader": reader,
+            **{name: networks[name] for name in get_args(Network)},
             "sha256": {name: sha256((folder / name).read_bytes()) for name in names},
             "created_from": created_from,
         },

@@ -9,11 +9,12 @@ Runs on any Keras backend: no backend calls, batches are plain arrays.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,18 @@ class _State:
         state.history, state.average, state.best = header["history"], groups["average"], groups["best"]
         print(f"resumed after epoch {len(state.history)} from {path}")
         return state
+
+
+def fingerprint(data: Path, settings: Mapping[str, Any], seed: int, starts: Iterable[Path | None]) -> str:
+    """A digest of all that a training's result depends on: the arrays below `data`, params, checkpoints it starts from
+    or learns from."""
+    digest = hashlib.sha256(json.dumps([settings, seed]).encode())
+    for path in sorted(data.glob("*/*.npy")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    for start in starts:
+        digest.update(b"" if start is None else (start / "card.json").read_bytes())
+    return digest.hexdigest()
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:

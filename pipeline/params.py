@@ -120,6 +120,19 @@ class TrainDetector(Strict):
     resolution: Positive  # the longer side of a photo when it is detected in
 
 
+class TrainRefiner(Strict):
+    weights: Literal["shipped", "none"]
+    epochs: Annotated[int, Field(ge=0)]
+    epoch_looks: Positive  # looks at crops between two validations
+    val_looks: Positive
+    batch_size: Positive
+    learning_rate: float
+    patience: Positive
+    ema: Fraction
+    mistaken_crops: Annotated[int, Field(ge=0)]  # crops that the detector looks at first, for what it is wrong about
+    mistaken_score: Fraction  # from which on a wrong detection is learnt from
+
+
 class TrainReader(Strict):
     weights: Literal["shipped", "none"]
     width: Positive  # channels of the first block; later ones are multiples
@@ -173,6 +186,8 @@ class Params(Strict):
     curate: Curate
     augment: Augment
     train_detector: TrainDetector
+    train_student: TrainDetector  # the small one, which learns from the other
+    train_refiner: TrainRefiner
     train_reader: TrainReader
     export: Export
     evaluate: Evaluate

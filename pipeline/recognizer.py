@@ -40,14 +40,20 @@ class Recognizer:
 
     @classmethod
     def load(
-        cls, bundle_dir: Path, threads: int = 0, precision: Precision = "float", reader: ReaderName = "network"
+        cls,
+        bundle_dir: Path,
+        threads: int = 0,
+        precision: Precision = "float",
+        reader: ReaderName = "network",
+        fast: bool = False,
     ) -> Self:
         """The networks of a folder with a bundle.json; `threads` 0 leaves their number to the runtime.
 
+        `fast` takes the small detector in place of the large one.
         Raises BundleError, or another ValueError of the part that fails, with a sentence for the user.
         """
         bundle = Bundle.load(bundle_dir)
-        detector = NetworkDetector(bundle, threads=threads, precision=precision)
+        detector = NetworkDetector(bundle, threads=threads, precision=precision, network="fast" if fast else "detector")
         if reader == "tesseract":
             return cls(detector, TesseractReader(threads))
         return cls(detector, NetworkReader(bundle, threads=threads, precision=precision))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline import checkpoints, fitting
-from pipeline.detectors import backbone
+from pipeline.detectors import backbone, distillation
 from pipeline.detectors.crops import DetectorCrops
+from pipeline.detectors.distillation import TaughtCrops, Teacher
 from pipeline.detectors.heads import HEADS
 from pipeline.params import TrainDetector
+from pipeline.records import Detection
 
 ARCHITECTURE = ("backbone", "cut", "activation", "stride", "width", "fusion", "head")  # what a checkpoint must agree on
 
@@ -23,9 +28,14 @@ def build(settings: TrainDetector) -> keras.Model:
     )
     if settings.freeze is not None:
         backbone.freeze(trunk, settings.freeze)
+    return _assembled(trunk, architecture(settings))
+
+
+def _assembled(trunk: keras.Model, shape: Mapping[str, Any]) -> keras.Model:
+    """Trunk, pyramid and head; `shape` as a checkpoint's card has it."""
     image = keras.Input((None, None, 3), name="image")
-    features = backbone.pyramid(trunk(image), settings.stride, settings.width, settings.fusion)
-    return keras.Model(image, HEADS[settings.head].build(features, settings.width), name="detector")
+    features = backbone.pyramid(trunk(image), shape["stride"], shape["width"], shape["fusion"])
+    return keras.Model(image, HEADS[shape["head"]].build(features, shape["width"]), name="detector")
 
 
 def architecture(settings: TrainDetector) -> dict[str, Any]:
@@ -49,11 +59,79 @@ def load(network: keras.Model, settings: TrainDetector, folder: Path) -> None:
 
 
 def train(
-    network: keras.Model, data: Path, settings: TrainDetector, seed: int, work: Path, fingerprint: str
+    network: keras.Model,
+    data: Path,
+    settings: TrainDetector,
+    seed: int,
+    work: Path,
+    fingerprint: str,
+    teacher: Teacher | None = None,
 ) -> list[dict[str, float]]:
-    """Fits the network on data/{train,val}; returns the learning curves."""
+    """Fits the network on data/{train,val}, and to what the teacher sees there; returns the learning curves."""
     head = HEADS[settings.head]
     crops = DetectorCrops(data / "train", head, settings.stride, settings.batch_size, seed, settings.epoch_crops)
     held_out = DetectorCrops(data / "val", head, settings.stride, settings.batch_size, seed)
     schedule = fitting.Schedule(settings.epochs, settings.learning_rate, settings.patience, settings.ema, seed=seed)
-    return fitting.fit(network, head.loss, crops, held_out, schedule, work, fingerprint)
+    if teacher is None:
+        return fitting.fit(network, head.loss, crops, held_out, schedule, work, fingerprint)
+    taught, checked = TaughtCrops(crops, teacher), TaughtCrops(held_out, teacher)
+    return fitting.fit(network, distillation.loss, taught, checked, schedule, work, fingerprint)
+
+
+def restored(folder: Path) -> tuple[keras.Model, dict[str, Any]]:
+    """The network of a checkpoint, as its card describes it, and the card."""
+    card = checkpoints.read_card(folder)
+    missing = [name for name in ARCHITECTURE if name not in card]
+    if missing:
+        raise checkpoints.CheckpointError(f"{folder}/card.json does not say its {', '.join(missing)}: not a detector's")
+    network = _assembled(backbone.build_trunk(card["backbone"], card["cut"], card["activation"]), card)
+    arrays, _ = checkpoints.load(folder)
+    fitting.assign(network, arrays, str(folder))
+    return network, card
+
+
+def outputs(network: keras.Model, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The network's outputs for a batch, as arrays."""
+    found = network(images, training=False)
+    return {name: np.asarray(keras.ops.convert_to_numpy(value)) for name, value in found.items()}
+
+
+def finder(folder: Path, min_score: float) -> Callable[[NDArray[np.float32]], list[list[Detection]]]:
+    """The detector of a checkpoint as a function of a batch of crops (B, S, S, 3) 0..255."""
+    network, card = restored(folder)
+
+    def find(images: NDArray[np.float32]) -> list[list[Detection]]:
+        found = outputs(network, images)
+        return [
+            HEADS[card["head"]].decode(
+                {name: values[index] for name, values in found.items()}, card["stride"], min_score
+            )
+            for index in range(len(images))
+        ]
+
+    return find
+
+
+def teacher(folder: Path, student: TrainDetector) -> Teacher:
+    """The detector of a checkpoint, to be learnt from; CheckpointError where its outputs are not the student's."""
+    network, card = restored(folder)
+    wanted = {"head": "corner", "stride": student.stride}
+    found = {name: card.get(name) for name in wanted}
+    if wanted != found or student.head != "corner":
+        raise checkpoints.CheckpointError(
+            f"{folder} cannot teach this student: both need the head corner at one stride, the teacher has "
+            f"{found['head']} at {found['stride']}, the student {student.head} at {student.stride}"
+        )
+    return lambda images: outputs(network, images)
+
+
+def card(network: keras.Model, settings: TrainDetector, history: list[dict[str, float]]) -> dict[str, Any]:
+    """What a checkpoint says of the network."""
+    return {
+        "kind": "detector",
+        **architecture(settings),
+        "resolution": settings.resolution,
+        "parameters": network.count_params(),
+        "epochs": len(history),
+        "val_loss": min((row["val_loss"] for row in history), default=None),
+    }

@@ -33,6 +33,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON for each 
 MinScore = Annotated[float, typer.Option(min=0.0, max=1.0, help="Plates found with a lower score are left out.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of the networks; 0: as many as there are cores.")]
 ReaderName = Annotated[Literal["network", "tesseract"], typer.Option("--reader", help="Who reads the plates.")]
+Fast = Annotated[bool, typer.Option("--fast", help="Find plates with the small detector: faster, misses more.")]
 Model = Annotated[
     Path,
     typer.Option(
@@ -49,13 +50,14 @@ def recognize(
     min_score: MinScore = 0.4,
     threads: Threads = 0,
     reader: ReaderName = "network",
+    fast: Fast = False,
     model: Model = SHIPPED,
 ) -> None:
     """Find the plates of photos and read them."""
     from pipeline.recognizer import Recognizer
     from pipeline.serving import rows
 
-    recognizer = loaded(lambda: Recognizer.load(model, threads=threads, reader=reader))
+    recognizer = loaded(lambda: Recognizer.load(model, threads=threads, reader=reader, fast=fast))
     found = each(
         paths, lambda name, image: rows.of_recognitions(name, image, recognizer.recognize([image], min_score)[0])
     )
@@ -69,13 +71,14 @@ def detect(
     as_json: AsJson = False,
     min_score: MinScore = 0.4,
     threads: Threads = 0,
+    fast: Fast = False,
     model: Model = SHIPPED,
 ) -> None:
     """Find the plates of photos, without reading them."""
     from pipeline.recognizer import Recognizer
     from pipeline.serving import rows
 
-    detector = loaded(lambda: Recognizer.load(model, threads=threads)).detector
+    detector = loaded(lambda: Recognizer.load(model, threads=threads, fast=fast)).detector
     names: set[str] = set()
 
     def find(name: str, image: RGB) -> Row:

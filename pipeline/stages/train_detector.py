@@ -1,12 +1,10 @@
-"""train_detector: EfficientNet trunk and head learn from the augmented crops, from shipped, ImageNet or no weights.
+"""train_detector: trunk and head learn from the augmented crops, from shipped, ImageNet or no weights.
 
 python -m pipeline.stages.train_detector --data data/augmented/detector --out models/detector
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -46,29 +44,11 @@ def train_detector(
     if start is not None:
         training.load(network, settings, start)
         seen |= checkpoints.read_seen(start)
-    history = training.train(network, data, settings, seed, work, fingerprint(data, settings, seed, start))
+    fingerprint = fitting.fingerprint(data, settings.model_dump(), seed, [start])
+    history = training.train(network, data, settings, seed, work, fingerprint)
     fitting.write_history(out / "history.csv", history)
-    card = {
-        "kind": "detector",
-        **training.architecture(settings),
-        "resolution": settings.resolution,
-        "parameters": network.count_params(),
-        "epochs": len(history),
-        "val_loss": min((row["val_loss"] for row in history), default=None),
-    }
-    checkpoints.save(out, fitting.variables(network), card, seen)
+    checkpoints.save(out, fitting.variables(network), training.card(network, settings, history), seen)
     print(f"{out}: {network.count_params():,} parameters, {len(history)} epochs")
-
-
-def fingerprint(data: Path, settings: params.TrainDetector, seed: int, start: Path | None) -> str:
-    """A digest of all that the result depends on: data, params, starting weights."""
-    digest = hashlib.sha256(json.dumps([settings.model_dump(), seed]).encode())
-    for path in sorted(data.glob("*/*.npy")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    if start is not None:
-        digest.update((start / "card.json").read_bytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ python -m pipeline.stages.train_reader --data data/augmented/reader --out models
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +35,8 @@ def train_reader(data: Path, out: Path, work: Path, settings: params.TrainReader
     train = training.StoredCrops(crops, labels, settings.batch_size, seed, shuffle=True)
     validation = training.StoredCrops(val_crops, val_labels, settings.batch_size)
     schedule = fitting.Schedule(settings.epochs, settings.learning_rate, settings.patience, settings.ema, seed=seed)
-    history = fitting.fit(network, training.loss, train, validation, schedule, work, fingerprint(data, settings, seed))
+    fingerprint = fitting.fingerprint(data, settings.model_dump(), seed, [starting_weights(settings.weights)])
+    history = fitting.fit(network, training.loss, train, validation, schedule, work, fingerprint)
     figures = {"epochs": len(history), "val_exact": training.exact_match(network, validation)}
     fitting.write_history(out / "history.csv", history)
     training.save(network, out, settings.width, seen | set(learnt), figures)
@@ -55,18 +54,6 @@ def starting_weights(choice: str) -> Path | None:
             "restore it, or set train_reader.weights to none in params.yaml"
         )
     return folder
-
-
-def fingerprint(data: Path, settings: params.TrainReader, seed: int) -> str:
-    """A digest of all that the result depends on: data, params, starting weights."""
-    digest = hashlib.sha256(json.dumps([settings.model_dump(), seed]).encode())
-    for path in sorted(data.glob("*/*.npy")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    start = starting_weights(settings.weights)
-    if start is not None:
-        digest.update((start / "card.json").read_bytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #   make run    the whole pipeline as params.yaml says, then a short summary
 #   make test   lint, types and the fast tests; what CI runs first (`make check` is the same)
 #   make mlflow MLflow's page over the project's own runs, until Ctrl-C
+#   make bench-detector   every detector that ships, and ONNX=path, on the pictures of SOURCE that the last run curated
 # and `make setup`, `make format`, `make lock`.
 
 SHELL := /bin/bash
@@ -23,10 +24,10 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 PORT ?= 5000
 
-.PHONY: help run mlflow test check setup debian lint types tests format lock
+.PHONY: help run mlflow bench-detector test check setup debian lint types tests format lock
 
 help:
-	@sed -n '1,5s/^# \?//p' Makefile
+	@sed -n '1,6s/^# \?//p' Makefile
 
 run: setup
 	@dvc repro
@@ -35,6 +36,11 @@ run: setup
 # One worker and no job queue: for one person looking at a local database.
 mlflow: setup
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1 --port $(PORT)
+
+SOURCE ?= kaggle
+bench-detector: setup
+	@python -m pipeline.benchmarks.detectors --source $(SOURCE) $(addprefix --model ,$(MODEL)) $(addprefix --onnx ,$(ONNX)) \
+		--out docs/bench-detector-$(SOURCE).md
 
 test check: lint types tests
 

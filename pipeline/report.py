@@ -121,7 +121,7 @@ def render(
         figures=figures(document, cases),
         tiles=tiles,
         command=command,
-        model={part: _scalars(model.get(part)) for part in ("detector", "reader")},
+        model={part: _scalars(settings) for part, settings in model.items()},
         names=READER_NAMES,
         headings={"source": "Source", "region": "Region", "rows": "Rows of characters", "height": "Plate height"},
     )

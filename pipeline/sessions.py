@@ -34,7 +34,8 @@ class Session:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises its own untyped exceptions
             raise SessionError(f"{path}: ONNX Runtime cannot load it: {error}") from error
-        self._input = self._session.get_inputs()[0].name
+        first = self._session.get_inputs()[0]
+        self._input, self.input_shape = first.name, tuple(first.shape)  # names stand for sides that are left open
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[np.float32]]:

@@ -28,7 +28,7 @@ def _detector(path):
         helper.make_node("Mul", ["cells", "scale"], ["scaled"]),
         helper.make_node("Add", ["scaled", "shift"], ["heatmap"]),
         helper.make_node("Mul", ["cells", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "sides"], ["box"]),
+        helper.make_node("Add", ["nothing", "size"], ["box"]),
         helper.make_node("Add", ["nothing", "offsets"], ["corners"]),
     ]
     constants = {
@@ -36,7 +36,7 @@ def _detector(path):
         "scale": np.float32(1 / 16),
         "shift": np.float32(-12),
         "zero": np.float32(0),
-        "sides": np.log(np.array([4, 2, 4, 2], np.float32)),
+        "size": np.array([0, 0, np.log(8), np.log(4)], np.float32),
         "offsets": np.zeros(8, np.float32),
     }
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["b", "h", "w", 3])
@@ -45,6 +45,30 @@ def _detector(path):
         for name, channels in (("heatmap", 1), ("box", 4), ("corners", 8))
     ]
     _network(path, nodes, [image], outputs, constants)
+
+
+def _refiner(path):
+    """A plate where the detector says one of 64 x 32 pixels: 0.4 of the region's width and half of its height."""
+    nodes = [
+        helper.make_node("ReduceMean", ["look", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Reshape", ["mean", "shape"], ["column"]),
+        helper.make_node("Mul", ["column", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "places"], ["corners"]),
+        helper.make_node("Add", ["nothing", "sure"], ["plate"]),
+    ]
+    constants = {
+        "axes": np.array([1, 2, 3], np.int64),
+        "shape": np.array([-1, 1], np.int64),
+        "zero": np.float32(0),
+        "places": np.array([[-0.2, -0.25, 0.2, -0.25, 0.2, 0.25, -0.2, 0.25]], np.float32),
+        "sure": np.full((1, 1), 12, np.float32),
+    }
+    look = helper.make_tensor_value_info("look", TensorProto.FLOAT, ["b", 64, 160, 3])
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", channels])
+        for name, channels in (("corners", 8), ("plate", 1))
+    ]
+    _network(path, nodes, [look], outputs, constants)
 
 
 def _reader(path):
@@ -75,19 +99,16 @@ def tiny_bundle(tmp_path_factory):
     """A folder with bundle.json: finds a plate on white places, and reads AB12 on it."""
     folder = tmp_path_factory.mktemp("bundle")
     _detector(folder / "detector.onnx")
+    _refiner(folder / "refiner.onnx")
     _reader(folder / "reader.onnx")
-    names = ("detector.onnx", "reader.onnx")
+    detector, refiner, reader = names = ("detector.onnx", "refiner.onnx", "reader.onnx")
+    finder = {"float": detector, "int8": detector, "resolution": 512, "stride": 8, "head": "corner"}
     bundle = {
-        "version": 1,
-        "detector": {
-            "float": names[0],
-            "int8": names[0],
-            "input": None,
-            "resolution": 512,
-            "stride": 8,
-            "head": "corner",
-        },
-        "reader": {"float": names[1], "int8": names[1], "height": 64, "width": 192, "alphabet": CHARACTERS},
+        "version": 2,
+        "detector": finder,
+        "fast": finder,
+        "refiner": {"float": refiner, "int8": refiner},
+        "reader": {"float": reader, "int8": reader, "height": 64, "width": 192, "alphabet": CHARACTERS},
         "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
     }
     (folder / "bundle.json").write_text(json.dumps(bundle))

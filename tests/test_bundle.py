@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import pytest
 
@@ -10,7 +11,7 @@ from pipeline.bundle import Bundle, BundleError
 from pipeline.images import sha256
 from pipeline.sessions import Session, SessionError
 
-NETWORKS = ("detector", "reader")
+NETWORKS = ("detector", "fast", "refiner", "reader")
 FILES = {f"{network}{kind}.onnx": f"{network}{kind}".encode() for network in NETWORKS for kind in ("", ".int8")}
 
 
@@ -18,12 +19,16 @@ def settings(network: str) -> dict:
     return {"float": f"{network}.onnx", "int8": f"{network}.int8.onnx", "stride": 8}
 
 
+def write(folder, created_from: dict) -> None:
+    bundle.write(folder, {network: settings(network) for network in NETWORKS}, created_from)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A good bundle, its networks a few bytes each."""
     for name, data in FILES.items():
         (tmp_path / name).write_bytes(data)
-    bundle.write(tmp_path, settings("detector"), settings("reader"), {"detector": {"epochs": 3}})
+    write(tmp_path, {"detector": {"epochs": 3}})
     return tmp_path
 
 
@@ -50,25 +55,30 @@ def test_what_was_written_is_found(folder, network, precision) -> None:
     assert path == folder / settings(network)[precision]
     assert digest == sha256(FILES[path.name])
     assert loaded.detector["stride"] == 8
+    assert loaded.settings(network) == settings(network)
     assert loaded.created_from == {"detector": {"epochs": 3}}
 
 
-def test_a_file_that_is_not_there_cannot_be_sealed(folder) -> None:
-    (folder / "reader.onnx").unlink()
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_not_there_cannot_be_sealed(folder, name: str) -> None:
+    (folder / name).unlink()
     before = (folder / "bundle.json").read_bytes()
-    with pytest.raises(FileNotFoundError, match=r"reader\.onnx"):
-        bundle.write(folder, settings("detector"), settings("reader"), {})
+    with pytest.raises(FileNotFoundError, match=re.escape(name)):
+        write(folder, {})
     assert (folder / "bundle.json").read_bytes() == before
 
 
 DAMAGED = {
     "no bundle": (lambda folder: (folder / "bundle.json").unlink(), "no bundle.json here"),
-    "not JSON": (lambda folder: (folder / "bundle.json").write_text('{"version": 1'), "is damaged"),
+    "not JSON": (lambda folder: (folder / "bundle.json").write_text('{"version": 2'), "is damaged"),
     "other bytes": (lambda folder: (folder / "bundle.json").write_bytes(b"\xff\xfe"), "is damaged"),
-    "a list": (lambda folder: (folder / "bundle.json").write_text("[]"), "not of version 1"),
-    "no version": (lambda folder: rewrite(folder, without("version")), "not of version 1"),
-    "a later version": (lambda folder: rewrite(folder, with_(version=2)), "not of version 1"),
+    "a list": (lambda folder: (folder / "bundle.json").write_text("[]"), "not of version 2"),
+    "no version": (lambda folder: rewrite(folder, without("version")), "not of version 2"),
+    "an earlier version": (lambda folder: rewrite(folder, with_(version=1)), "not of version 2"),
+    "a later version": (lambda folder: rewrite(folder, with_(version=3)), "not of version 2"),
     "no detector": (lambda folder: rewrite(folder, without("detector")), "lacks 'detector'"),
+    "no fast detector": (lambda folder: rewrite(folder, without("fast")), "lacks 'fast'"),
+    "no refiner": (lambda folder: rewrite(folder, without("refiner")), "lacks 'refiner'"),
     "no reader": (lambda folder: rewrite(folder, without("reader")), "lacks 'reader'"),
     "no digests": (lambda folder: rewrite(folder, without("sha256")), "lacks 'sha256'"),
     "a detector that is a name": (lambda folder: rewrite(folder, with_(detector="a.onnx")), "lacks 'detector'"),

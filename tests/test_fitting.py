@@ -236,3 +236,35 @@ def test_another_networks_variables_are_refused(changes, message: str) -> None:
     arrays = {name: value for name, value in {**fitting.variables(model), **changes}.items() if value is not None}
     with pytest.raises(ValueError, match=message):
         fitting.assign(model, arrays, "models/detector")
+
+
+def other_data(folder) -> None:
+    np.save(folder / "train" / "labels.npy", np.ones((4, 12), np.int8))
+
+
+def other_card(folder) -> None:
+    (folder.parent / "start" / "card.json").write_text('{"epochs": 2}')
+
+
+PRINTS = {
+    "nothing": (lambda folder: None, {}, True),
+    "what no training reads": (lambda folder: (folder / "train" / "seen.txt").write_text("a"), {}, True),
+    "the data": (other_data, {}, False),
+    "the validation data": (lambda folder: np.save(folder / "val" / "labels.npy", np.ones(3)), {}, False),
+    "the params": (lambda folder: None, {"settings": {"width": 32}}, False),
+    "the seed": (lambda folder: None, {"seed": 2}, False),
+    "the checkpoint to start from": (other_card, {}, False),
+    "no checkpoint to start from": (lambda folder: None, {"starts": [None]}, False),
+}
+
+
+@pytest.mark.parametrize(("change", "changes", "same"), PRINTS.values(), ids=PRINTS.keys())
+def test_the_fingerprint_follows_data_params_and_checkpoints(tmp_path, change, changes, same: bool) -> None:
+    for name in ("data/train", "data/val", "start"):
+        (tmp_path / name).mkdir(parents=True)
+    np.save(tmp_path / "data/train/labels.npy", np.zeros((4, 12), np.int8))
+    (tmp_path / "start/card.json").write_text('{"epochs": 1}')
+    given = {"settings": {"width": 16}, "seed": 1, "starts": [None, tmp_path / "start"]}
+    first = fitting.fingerprint(tmp_path / "data", **given)
+    change(tmp_path / "data")
+    assert (fitting.fingerprint(tmp_path / "data", **{**given, **changes}) == first) == same

@@ -1,5 +1,6 @@
 """The recogniser with a fake detector and a fake reader, and the model folders that it refuses."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -126,7 +127,8 @@ def test_crossed_corners_of_a_detection_give_its_box():
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("of another version", {"version": 2}, "version 1"),
+        ("of another version", {"version": 1}, "version 2"),
+        ("without a refiner's file", {"refiner": {}}, "refiner"),
         ("without a reader's file", {"reader": {}}, "reader"),
         ("outside the folder", {"detector": {"float": "../d.onnx", "head": "corner"}}, "detector"),
         ("without sums", {"sha256": {}}, "detector"),
@@ -149,17 +151,30 @@ def test_no_bundle_is_refused(tmp_path):
 
 def test_a_bundle_recognises(tiny_bundle):
     image = photo(g255=(100, 80, 130, 95))
-    for precision in ("float", "int8"):
-        ((found, *_),) = Recognizer.load(tiny_bundle, threads=1, precision=precision).recognize([image])
+    for precision, fast in itertools.product(("float", "int8"), (False, True)):
+        recognizer = Recognizer.load(tiny_bundle, threads=1, precision=precision, fast=fast)
+        ((found, *_),) = recognizer.recognize([image])
         assert found.reading.text == "AB12"
         assert found.detection.box.x1 < 115 < found.detection.box.x2
         assert found.detection.box.y1 < 87 < found.detection.box.y2
 
 
+def test_fast_takes_the_small_detector(tiny_bundle, tmp_path):
+    for path in tiny_bundle.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "fast.onnx").write_bytes(b"damaged")
+    raw = json.loads((tmp_path / "bundle.json").read_text())
+    raw["fast"]["float"], raw["sha256"]["fast.onnx"] = "fast.onnx", "0" * 64
+    (tmp_path / "bundle.json").write_text(json.dumps(raw))
+    Recognizer.load(tmp_path)
+    with pytest.raises(ValueError, match=r"fast\.onnx.*SHA-256"):
+        Recognizer.load(tmp_path, fast=True)
+
+
 def test_a_flipped_byte_in_a_network_is_refused(tiny_bundle, tmp_path):
     for path in tiny_bundle.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    for name in ("reader.onnx", "detector.onnx"):
+    for name in ("reader.onnx", "refiner.onnx", "detector.onnx"):
         data = bytearray((tmp_path / name).read_bytes())
         data[len(data) // 2] ^= 1
         (tmp_path / name).write_bytes(data)

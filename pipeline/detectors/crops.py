@@ -34,6 +34,21 @@ def unpack(corners: NDArray[np.float32], kinds: NDArray[np.uint8]) -> list[Plate
     return plates
 
 
+def stored(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
+    """(images, corners, kinds) of a folder, the images memory-mapped; CropsError where they are missing or unlike."""
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="r")
+        corners, kinds = np.load(folder / "corners.npy"), np.load(folder / "kinds.npy")
+    except (OSError, ValueError) as error:
+        raise CropsError(f"{folder} does not hold the augmented crops ({error}); run the augment stage") from None
+    if not 0 < len(images) == len(corners) == len(kinds):
+        raise CropsError(
+            f"{folder} holds {len(images)} images, {len(corners)} rows of corners and {len(kinds)} of kinds; "
+            "run the augment stage again"
+        )
+    return images, corners, kinds
+
+
 class DetectorCrops(Batches):
     """Batches of (images float32 (B, S, S, 3) 0..255, targets of a head), shuffled anew for each epoch."""
 
@@ -42,16 +57,7 @@ class DetectorCrops(Batches):
     ) -> None:
         """`epoch_crops` of them make an epoch, the next ones the next; None: each epoch in order, all of them."""
         super().__init__()
-        try:
-            self._images = np.load(folder / "images.npy", mmap_mode="r")
-            self._corners, self._kinds = np.load(folder / "corners.npy"), np.load(folder / "kinds.npy")
-        except (OSError, ValueError) as error:
-            raise CropsError(f"{folder} does not hold the augmented crops ({error}); run the augment stage") from None
-        if not 0 < len(self._images) == len(self._corners) == len(self._kinds):
-            raise CropsError(
-                f"{folder} holds {len(self._images)} images, {len(self._corners)} rows of corners and "
-                f"{len(self._kinds)} of kinds; run the augment stage again"
-            )
+        self._images, self._corners, self._kinds = stored(folder)
         self._head, self._stride, self._batch_size = head, stride, batch_size
         if epoch_crops is not None and epoch_crops < batch_size:
             raise CropsError(f"an epoch of {epoch_crops} crops holds no batch of {batch_size}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,17 +11,23 @@ from numpy.typing import NDArray
 
 from pipeline import boxes
 from pipeline.bundle import Bundle, BundleError, Precision
+from pipeline.detectors.coding import NMS_IOU
 from pipeline.detectors.heads import HEADS
 from pipeline.detectors.refining import Refiner
 from pipeline.images import RGB, letterbox
 from pipeline.records import Box, Detection, Quad
 from pipeline.sessions import Session
 
+BATCH = 8  # images of one shape that are run together
+PANORAMA = 3.0  # longer side over shorter, above which a photo is looked at in windows
 MULTIPLE = 32  # the network's input sides are multiples of this
 
 
 class Detector:
-    """Finds plates in photos of any size; each is scaled so that its longer side is the bundle's resolution."""
+    """Finds plates in photos of any size; each is scaled so that its longer side is the bundle's resolution.
+
+    A panorama (longer than three times its other side) is looked at in overlapping windows of twice that side.
+    """
 
     def __init__(
         self,
@@ -47,18 +54,41 @@ class Detector:
 
     def detect(self, images: Sequence[RGB], min_score: float = 0.4) -> list[list[Detection]]:
         """RGB uint8 (H, W, 3) each -> that image's Detections in its own pixels, best first."""
-        return [self._detect(image, min_score) for image in images]
+        return [
+            self._refined(image, found, min_score)
+            for image, found in zip(images, self._glances(images, min_score**2), strict=True)
+        ]
 
-    def _detect(self, image: RGB, min_score: float) -> list[Detection]:
+    def _glances(self, images: Sequence[RGB], min_score: float) -> list[list[Detection]]:
+        """What the detector's network alone finds, window by window."""
+        places = [(index, window) for index, image in enumerate(images) for window in windows(image)]
+        parts = self._seen([images[index][y1:y2, x1:x2] for index, (x1, y1, x2, y2) in places], min_score)
+        found: list[list[Detection]] = [[] for _ in images]
+        for (index, (x1, y1, _, _)), part in zip(places, parts, strict=True):
+            found[index] += [_moved(one, x1, y1) for one in part] if x1 or y1 else part
+        return [_merged(own) for own in found]
+
+    def _seen(self, images: Sequence[RGB], min_score: float) -> list[list[Detection]]:
+        """Images that become one shape are run together."""
+        framed = [frame(image, self._resolution) for image in images]
+        together: dict[tuple[int, ...], list[int]] = {}
+        for index, (pixels, _) in enumerate(framed):
+            together.setdefault(pixels.shape, []).append(index)
+        found: dict[int, list[Detection]] = {}
+        for members in together.values():
+            for start in range(0, len(members), BATCH):
+                part = members[start : start + BATCH]
+                outputs = self._session.run(np.stack([framed[index][0] for index in part]))
+                for place, index in enumerate(part):
+                    own = {name: values[place] for name, values in outputs.items()}
+                    decoded = self._head.decode(own, self._stride, min_score)
+                    found[index] = [_scaled(detection, 1 / framed[index][1]) for detection in decoded]
+        return [found[index] for index in range(len(images))]
+
+    def _refined(self, image: RGB, found: Sequence[Detection], min_score: float) -> list[Detection]:
         height, width = image.shape[:2]
-        found = self._refiner.refine(image, self._glance(image, min_score**2), min_score)
-        return [one for one in (_clipped(detection, width, height) for detection in found) if one is not None]
-
-    def _glance(self, image: RGB, min_score: float) -> list[Detection]:
-        """What the detector's network alone finds."""
-        pixels, scale = frame(image, self._resolution)
-        outputs = {name: values[0] for name, values in self._session.run(pixels[None]).items()}
-        return [_scaled(detection, 1 / scale) for detection in self._head.decode(outputs, self._stride, min_score)]
+        clipped = (_clipped(one, width, height) for one in self._refiner.refine(image, found, min_score))
+        return [one for one in clipped if one is not None]
 
 
 def frame(image: RGB, resolution: int) -> tuple[NDArray[np.float32], float]:
@@ -73,6 +103,34 @@ def frame(image: RGB, resolution: int) -> tuple[NDArray[np.float32], float]:
     padded = np.full((rows, columns, 3), 114, dtype=np.float32)
     padded[: fitted.shape[0], : fitted.shape[1]] = fitted
     return padded, scale
+
+
+def windows(image: RGB) -> list[tuple[int, int, int, int]]:
+    """x1, y1, x2, y2 of the parts that an image is looked at in: itself, or along a panorama every half of a window."""
+    height, width = image.shape[:2]
+    short, long = min(height, width), max(height, width)
+    if long <= PANORAMA * short:
+        return [(0, 0, width, height)]
+    side = max(2 * short, MULTIPLE, long // 12)  # two dozen windows at most
+    count = max(1, math.ceil((long - side) / (side / 2)) + 1)
+    starts = np.linspace(0, max(long - side, 0), count).round().astype(int)
+    if width == long:
+        return [(int(start), 0, min(int(start) + side, width), height) for start in starts]
+    return [(0, int(start), width, min(int(start) + side, height)) for start in starts]
+
+
+def _merged(found: list[Detection]) -> list[Detection]:
+    """Best first, each plate once: two windows see what lies where they overlap."""
+    kept = boxes.nms(
+        np.array([one.box.xyxy for one in found]).reshape(-1, 4), np.array([o.score for o in found]), NMS_IOU
+    )
+    return [found[index] for index in kept]
+
+
+def _moved(detection: Detection, x: float, y: float) -> Detection:
+    x1, y1, x2, y2 = detection.box.xyxy
+    quad = Quad(*((a + x, b + y) for a, b in detection.quad.points))
+    return Detection(Box(x1 + x, y1 + y, x2 + x, y2 + y), quad, detection.score)
 
 
 def _scaled(detection: Detection, by: float) -> Detection:

@@ -56,8 +56,8 @@ def loss(targets: dict[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
 
     probability = targets["teacher_heatmap"]
     logits = losses.float32(outputs["heatmap"])
-    apart = (probability - ops.sigmoid(logits)) ** 2 * losses.cross_entropy(probability, logits)
-    sure = losses.float32(probability > SURE) * probability
+    apart = (probability - ops.sigmoid(logits)) ** 2 * losses.cross_entropy(probability, logits) * targets["care"]
+    sure = losses.float32(probability > SURE) * probability * targets["care"]
     total = ops.maximum(ops.sum(sure), 1.0)
     _, giou = losses.iou(losses.xyxy(targets["teacher_box"]), losses.xyxy(losses.float32(outputs["box"])))
     misplaced = losses.smooth_l1(targets["teacher_corners"], losses.float32(outputs["corners"]))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline import boxes, checkpoints, fitting
 from pipeline.detectors import losses
-from pipeline.detectors.crops import CropsError, unpack
+from pipeline.detectors.crops import CropsError, stored, unpack
 from pipeline.detectors.refining import HEIGHT, WIDTH, Region, look, region_of, to_look
 from pipeline.fitting import Batches
 from pipeline.records import Box, Detection, Plate
@@ -28,12 +28,15 @@ Array = NDArray[np.floating]
 Arrays = dict[str, NDArray[np.float32]]
 Mistakes = dict[int, list[Box]]  # by crop: boxes that a detector took for a plate
 
-CHANNELS = (24, 48, 64, 96)
+CHANNELS = (16, 32, 64, 96)
 HIDDEN = 192
 PLATES = 0.6  # share of looks that show a plate
 MISTAKEN = 0.5  # of the others, those at a place that a detector was wrong about, where there are any
-SHIFT, STRETCH = 0.16, 0.22  # deviation of a detection's centre in units of its size, and of its size (log)
-CLEAR = 0.1  # IoU with any plate, below which a place is none
+# How wrong a detection is: deviation of its centre in units of its size, and of its size (log); shares of looks.
+ERRORS = ((0.06, 0.08), (0.16, 0.22), (0.35, 0.6))  # one already refined, one of the detector's, a piece of a plate
+ERROR_SHARES = (0.35, 0.5, 0.15)
+CLEAR = 0.2  # of the smaller one, that a place and a plate may share if the place is none
+AT_ONCE = 32  # crops that a detector looks at together
 PIXEL = 1 / HEIGHT  # where an error of a corner stops counting by its square
 
 
@@ -111,11 +114,7 @@ class Looks(Batches):
     def __init__(self, folder: Path, batch_size: int, batches: int, seed: int, mistakes: Mistakes) -> None:
         """`mistakes` are places of crops, by index, that a detector took for plates."""
         super().__init__()
-        try:
-            self._images = np.load(folder / "images.npy", mmap_mode="r")
-            self._corners, self._kinds = np.load(folder / "corners.npy"), np.load(folder / "kinds.npy")
-        except (OSError, ValueError) as error:
-            raise CropsError(f"{folder} does not hold the augmented crops ({error}); run the augment stage") from None
+        self._images, self._corners, self._kinds = stored(folder)
         self._shown = np.flatnonzero((self._kinds == 1).any(axis=1))
         if not len(self._shown):
             raise CropsError(f"{folder} holds no crop with a plate: there is nothing to refine")
@@ -140,7 +139,7 @@ class Looks(Batches):
             else:
                 crop, plate, box = self._nothing(rng)
             if box is not None:
-                region = region_of(box)
+                region = region_of(*box.xyxy)
                 return look(np.asarray(self._images[crop]), region), encode(plate, region)
 
     def _plate(self, rng: np.random.Generator) -> tuple[int, Plate | None, Box | None]:
@@ -154,40 +153,44 @@ class Looks(Batches):
         if len(self._mistaken) and rng.random() < MISTAKEN:
             crop = int(self._mistaken[rng.integers(len(self._mistaken))])
             found = self._mistakes[crop]
-            return crop, None, jittered(rng, found[int(rng.integers(len(found)))])
-        crop = int(rng.integers(len(self._images)))
-        side = self._images.shape[1]
-        width = float(np.exp(rng.uniform(np.log(12), np.log(0.8 * side))))
-        height = width / rng.uniform(1.2, 5.5)
-        x, y = rng.uniform(0, side - width), rng.uniform(0, max(side - height, 1))
-        box = Box(x, y, x + width, y + height)
+            box = jittered(rng, found[int(rng.integers(len(found)))])
+        else:
+            crop = int(rng.integers(len(self._images)))
+            side = self._images.shape[1]
+            width = float(np.exp(rng.uniform(np.log(12), np.log(0.8 * side))))
+            height = width / rng.uniform(1.2, 5.5)
+            x, y = rng.uniform(0, side - width), rng.uniform(0, max(side - height, 1))
+            box = Box(x, y, x + width, y + height)
         return crop, None, box if clear(box, unpack(self._corners[crop], self._kinds[crop])) else None
 
 
 def jittered(rng: np.random.Generator, box: Box) -> Box:
     """A box as a detector would say it that is not quite right."""
-    shift = np.clip(rng.normal(0, SHIFT, 2), -0.4, 0.4) * (box.width, box.height)
-    stretch = np.exp(np.clip(rng.normal(0, STRETCH, 2), -0.6, 0.6))
+    off, scaled = ERRORS[int(rng.choice(len(ERRORS), p=ERROR_SHARES))]
+    shift = np.clip(rng.normal(0, off, 2), -2.5 * off, 2.5 * off) * (box.width, box.height)
+    stretch = np.exp(np.clip(rng.normal(0, scaled, 2), -2.5 * scaled, 2.5 * scaled))
     x, y = (box.x1 + box.x2) / 2 + shift[0], (box.y1 + box.y2) / 2 + shift[1]
     width, height = box.width * stretch[0], box.height * stretch[1]
     return Box(float(x - width / 2), float(y - height / 2), float(x + width / 2), float(y + height / 2))
 
 
 def clear(box: Box, plates: list[Plate]) -> bool:
-    """True where a box overlaps no plate, readable or not."""
+    """True where a box holds no good part of a plate, readable or not, and lies on none."""
     if not plates:
         return True
-    overlaps = boxes.iou(np.array([box.xyxy]), np.array([plate.box.xyxy for plate in plates]))
-    return bool(overlaps.max() < CLEAR)
+    own, theirs = np.array([box.xyxy]), np.array([plate.box.xyxy for plate in plates])
+    sides = np.minimum(own[:, 2:], theirs[:, 2:]) - np.maximum(own[:, :2], theirs[:, :2])
+    smaller = np.minimum(boxes.area(own), boxes.area(theirs))
+    return bool((np.clip(sides, 0, None).prod(axis=1) / smaller).max() < CLEAR)
 
 
 def mistakes(folder: Path, detect: Callable[[NDArray[np.float32]], list[list[Detection]]], most: int) -> Mistakes:
     """What a detector takes for plates, and is not, in the first `most` crops of a folder."""
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    corners, kinds = np.load(folder / "corners.npy"), np.load(folder / "kinds.npy")
+    images, corners, kinds = stored(folder)
+    images = images[:most]
     found: Mistakes = {}
-    for start in range(0, min(most, len(images)), 32):
-        for offset, detections in enumerate(detect(images[start : start + 32].astype(np.float32))):
+    for start in range(0, len(images), AT_ONCE):
+        for offset, detections in enumerate(detect(images[start : start + AT_ONCE].astype(np.float32))):
             crop = start + offset
             plates = unpack(corners[crop], kinds[crop])
             wrong = [one.box for one in detections if clear(one.box, plates)]

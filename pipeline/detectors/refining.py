@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from pipeline import boxes
 from pipeline.detectors.coding import MAX_DETECTIONS, sigmoid
 from pipeline.images import RGB
-from pipeline.records import Box, Detection, Quad
+from pipeline.records import Detection, Quad
 from pipeline.sessions import Session
 
 HEIGHT, WIDTH = 64, 160  # pixels of a look
 ACROSS, DOWN = 1.7, 2.0  # of a detection's width and height, that a look holds at least
 FILL = 114
-MOST = 30  # detections of a photo that get a second look
+MOST = 30  # detections of a photo that are looked at again
+LOOKS = 2  # at each
 SAME_PLATE = 0.4  # IoU above which two refined detections are one
 BATCH = 16
 
@@ -30,26 +31,33 @@ Array = NDArray[np.floating]
 Region = tuple[int, int, int, int]  # x1, y1, x2, y2 in whole pixels of the photo, perhaps outside it
 
 
-def region_of(box: Box) -> Region:
+def region_of(x1: float, y1: float, x2: float, y2: float) -> Region:
     """The region that a look at this box shows: its centre, a look's aspect, all of it and what is round it."""
-    height = max(DOWN * box.height, ACROSS * box.width * HEIGHT / WIDTH, 4.0)
+    height = max(DOWN * (y2 - y1), ACROSS * (x2 - x1) * HEIGHT / WIDTH, 4.0)
     width = height * WIDTH / HEIGHT
-    x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
-    x1, y1 = round(x - width / 2), round(y - height / 2)
-    return x1, y1, x1 + max(10, round(width)), y1 + max(4, round(height))
+    left, top = round((x1 + x2 - width) / 2), round((y1 + y2 - height) / 2)
+    return left, top, left + max(10, round(width)), top + max(4, round(height))
 
 
 def look(image: RGB, region: Region) -> RGB:
     """The region as RGB uint8 (64, 160, 3); what lies outside the photo is grey."""
     x1, y1, x2, y2 = region
-    inner = image[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)]
-    if inner.shape[:2] != (y2 - y1, x2 - x1):
-        canvas = np.full((y2 - y1, x2 - x1, 3), FILL, np.uint8)
-        top, left = max(-y1, 0), max(-x1, 0)
-        canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
-        inner = canvas
-    shrinks = y2 - y1 > HEIGHT
-    seen = cv2.resize(inner, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    rows, columns = image.shape[:2]
+    shrink = max(1, (y2 - y1) // HEIGHT)
+    margin = 2 * shrink  # so that no edge of the cut-out lies within the look
+    left, top = min(max(x1 - margin, 0), columns - 1), min(max(y1 - margin, 0), rows - 1)
+    inner = image[top : max(y2 + margin, top + 1), left : max(x2 + margin, left + 1)]
+    height, width = inner.shape[:2]
+    if shrink > 1:  # area-correct: the warp alone would alias
+        size = (-(-width // shrink), -(-height // shrink))
+        inner = cv2.resize(inner, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    across, down = WIDTH / (x2 - x1), HEIGHT / (y2 - y1)  # pixels of the look for each of the photo
+    zoom_x, zoom_y = across * width / inner.shape[1], down * height / inner.shape[0]
+    # Pixel centres lie at half integers.
+    shift_x = (left - x1) * across + 0.5 * zoom_x - 0.5
+    shift_y = (top - y1) * down + 0.5 * zoom_y - 0.5
+    matrix = np.array([[zoom_x, 0, shift_x], [0, zoom_y, shift_y]])
+    seen = cv2.warpAffine(inner, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderValue=(FILL, FILL, FILL))
     return np.asarray(seen, dtype=np.uint8)
 
 
@@ -76,24 +84,36 @@ class Refiner:
     def refine(self, image: RGB, found: Sequence[Detection], min_score: float) -> list[Detection]:
         """The detections with new corners, the box round them, and the mean (geometric) of both scores; best first.
 
-        Those below `min_score` after the second look are left out, and of those that turn out to be the same plate
-        all but the best.
+        Each is looked at twice, the second time where the first look says that it is: a piece of a large plate becomes
+        the plate. Those below `min_score` in the end are left out, and of those that are one plate all but the best.
         """
         asked = [one for one in found[:MOST] if one.score >= min_score**2]
-        if not asked:
-            return []
-        regions = [region_of(one.box) for one in asked]
-        corners, plate = self._seen(np.stack([look(image, region) for region in regions]))
-        quads = np.stack([to_photo(c, r) for c, r in zip(corners, regions, strict=True)])
-        scores = np.sqrt(np.array([one.score for one in asked]) * plate)
+        places = boxes.clip(np.array([one.box.xyxy for one in asked]).reshape(-1, 4), image.shape[1], image.shape[0])
+        scores = np.array([one.score for one in asked])
+        quads, chances = self._looked_at(image, places)
+        for _ in range(1, LOOKS):
+            places = boxes.clip(boxes.quads_to_boxes(quads), image.shape[1], image.shape[0])
+            kept = boxes.nms(places, scores * chances, SAME_PLATE)
+            scores = scores[kept]
+            quads, chances = self._looked_at(image, places[kept])
         around = boxes.quads_to_boxes(quads)
-        sized = (around[:, 2:] - around[:, :2]).min(axis=1) > 0
-        chosen = np.flatnonzero((scores >= min_score) & sized)
-        kept = chosen[boxes.nms(around[chosen], scores[chosen], SAME_PLATE)][:MAX_DETECTIONS]
+        kept = boxes.nms(around, scores * chances, SAME_PLATE)
+        scores, quads, chances = scores[kept], quads[kept], chances[kept]
+        together = np.sqrt(scores * chances)
         return [
-            Detection(Box(*map(float, around[i])), Quad(*((float(x), float(y)) for x, y in quads[i])), float(scores[i]))
-            for i in kept
-        ]
+            Detection(quad.box, quad, float(score))
+            for corners, score in zip(quads, together, strict=True)
+            if score >= min_score and np.ptp(corners, axis=0).min() > 0
+            for quad in [Quad(*((float(x), float(y)) for x, y in corners))]
+        ][:MAX_DETECTIONS]
+
+    def _looked_at(self, image: RGB, places: Array) -> tuple[Array, Array]:
+        """(N, 4) places -> corners (N, 4, 2) in the photo's pixels, and how probably each is a plate (N,)."""
+        if not len(places):
+            return np.zeros((0, 4, 2)), np.zeros(0)
+        regions = [region_of(*map(float, place)) for place in places]
+        corners, chances = self._seen(np.stack([look(image, region) for region in regions]))
+        return np.stack([to_photo(c, r) for c, r in zip(corners, regions, strict=True)]), chances
 
     def _seen(self, looks: NDArray[np.uint8]) -> tuple[Array, Array]:
         """(N, 64, 160, 3) -> corners (N, 4, 2) in units of a look, and how probably it shows a plate (N,)."""

@@ -43,6 +43,7 @@ def model_lines(documents: dict[str, Row]) -> list[str]:
     data = evaluation["data"]
     lines = ["", f"Test split: {data['photos']} photos with {data['plates']} plates, {data['crops']} crops"]
     lines.append(f"  detection AP50           {figure(evaluation['detection'], 'ap50')}")
+    lines.append(f"  small detector, AP50     {figure(evaluation['detection_fast'], 'ap50')}")
     names = {"network": "our reader", "tesseract": "Tesseract"}
     for reader, section in evaluation["ocr"].items():
         lines.append(f"  exact match, {names[reader]:10}  {figure(section['labelled'], 'exact')}  on labelled plates")

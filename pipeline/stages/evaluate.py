@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -20,7 +20,7 @@ from rich.table import Table
 
 from pipeline import metrics as measures
 from pipeline import params, report
-from pipeline.bundle import Bundle
+from pipeline.bundle import Bundle, Network
 from pipeline.images import RGB, read_image
 from pipeline.manifest import read_manifest, write_json, write_jsonl
 from pipeline.metrics import Bootstrap, Case
@@ -50,11 +50,13 @@ def main(
         baseline = TesseractReader() if settings.evaluate.tesseract else None
         samples = sorted(read_manifest(manifest), key=lambda sample: (sample.id, sample.image))
         cases = examine(samples, images, recognizer, baseline, settings.evaluate.min_score)
+        fast = found_fast(samples, images, models)
     except (ValueError, OSError) as error:
         raise SystemExit(f"evaluate: {error}") from None
     readers = ["network", "tesseract"] if baseline else ["network"]
     bootstrap = Bootstrap(settings.evaluate.bootstrap, settings.seed)
     document = measures.evaluate(cases, readers, settings.evaluate.min_score, bootstrap)
+    document["detection_fast"] = measures.detection_metrics(fast, settings.evaluate.min_score, bootstrap)
     write_jsonl(out / "predictions.jsonl", (prediction_row(case, settings.evaluate.min_score) for case in cases))
     report.write_plots(plots, document, cases)
     report.write(
@@ -64,7 +66,7 @@ def main(
         images,
         worst=settings.evaluate.worst,
         command=shlex.join(["python", "-m", "pipeline.stages.evaluate", *sys.argv[1:]]),
-        model={"detector": bundle.detector, "reader": bundle.reader},
+        model={name: bundle.settings(name) for name in get_args(Network)},
     )
     write_json(metrics, document)
     Console().print(summary(document))
@@ -87,6 +89,16 @@ def examine(
             found = with_readings(found, pictures, "tesseract", baseline, min_score, test_only=True)
         cases += found
     return cases
+
+
+def found_fast(samples: Sequence[Sample], images: Path, models: Path) -> list[Case]:
+    """What the small detector finds on the photos of the test split."""
+    detector = Recognizer.load(models, fast=True).detector
+    shown = [sample for sample in samples if sample.split == "test" and sample.kind == "photo"]
+    return [
+        Case(sample, tuple(detector.detect([read_image(images / sample.image)], FLOOR)[0]))
+        for sample in track(shown, description="finding with the small detector")
+    ]
 
 
 def detect(samples: Sequence[Sample], pictures: Sequence[RGB], recognizer: Recognizer) -> list[Case]:
@@ -182,6 +194,7 @@ def summary(document: Mapping[str, Any]) -> Table:
     rows: list[tuple[str, Mapping[str, Any], str, int]] = [
         ("detection, AP50", detection, "ap50", data["plates"]),
         ("detection, AP50-95", detection, "ap50_95", data["plates"]),
+        ("detection by the small detector, AP50", document["detection_fast"], "ap50", data["plates"]),
         (f"precision at score {detection['min_score']:g}", detection, "precision", detection["detections"]),
         (f"recall at score {detection['min_score']:g}", detection, "recall", data["plates"]),
     ]

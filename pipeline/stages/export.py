@@ -76,7 +76,7 @@ def export(
 
 def calibration_samples(samples: Sequence[Sample], count: int) -> list[Sample]:
     """Up to `count` photos with plates, and as many crops, of the training split: a test picture calibrates nothing."""
-    chosen = [sample for sample in samples if sample.split == "train" and sample.plates]
+    chosen = [sample for sample in samples if sample.split == "train" and any(plate.legible for plate in sample.plates)]
     photos = [sample for sample in chosen if sample.kind == "photo"][:count]
     if not photos:
         raise exporting.ExportError(
@@ -94,7 +94,7 @@ def calibration_images(samples: Sequence[Sample], images: Path) -> tuple[list[RG
         crops += [crop(image, plate.box) for plate in legible]
         if sample.kind == "photo":
             photos.append(image)
-            looks += [look(image, region_of(plate.box)) for plate in legible]
+            looks += [look(image, region_of(*plate.box.xyxy)) for plate in legible]
     return photos, crops, looks
 
 

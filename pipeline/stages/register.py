@@ -1,7 +1,7 @@
 """register: an MLflow run with params, figures, curves and report, and the recogniser as a registered model's version.
 
-python -m pipeline.stages.register --models models/export --detector models/detector --reader models/reader \
-    --metrics metrics --report report --out metrics/registration.json
+python -m pipeline.stages.register --models models/export --detector models/detector --student models/student \
+    --refiner models/refiner --reader models/reader --metrics metrics --report report --out metrics/registration.json
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ Option = typer.Option()
 def main(
     models: Annotated[Path, Option],
     detector: Annotated[Path, Option],
+    student: Annotated[Path, Option],
+    refiner: Annotated[Path, Option],
     reader: Annotated[Path, Option],
     metrics: Annotated[Path, Option],
     report: Annotated[Path, Option],
@@ -51,7 +53,8 @@ def main(
         settings = params.load()
         documents = tracking.read_metrics(metrics)
         hashes = tracking.data_hashes(Path("dvc.lock"), settings.sources)
-        curves = {folder.name: tracking.read_curves(folder / "history.csv") for folder in (detector, reader)}
+        trained = (detector, student, refiner, reader)
+        curves = {folder.name: tracking.read_curves(folder / "history.csv") for folder in trained}
         registration = register(settings, documents, hashes, curves, models, report)
     except MlflowException as error:
         message = f"register: MLflow at {tracking.uri()} fails: {error.message}"

@@ -8,8 +8,10 @@ import pytest
 
 from pipeline import checkpoints, fitting, params
 from pipeline.checkpoints import CheckpointError
-from pipeline.detectors import corner, training
+from pipeline.detectors import corner, distillation, training
 from pipeline.detectors.backbone import BackboneError
+from pipeline.detectors.crops import DetectorCrops
+from pipeline.detectors.distillation import TaughtCrops
 
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = params.load(ROOT / "params.yaml").train_detector.model_copy(
@@ -129,8 +131,72 @@ def test_the_architecture_is_a_part_of_the_params() -> None:
     assert training.architecture(SETTINGS)["cut"] == "block4b_add"
 
 
-def test_train_fits_the_crops_of_both_splits(tmp_path, monkeypatch) -> None:
-    """What fit() is handed: the head's loss, training crops by epochs, all validation crops, the params' schedule."""
+@pytest.fixture(scope="module")
+def saved(network, tmp_path_factory):
+    """A checkpoint with weights of its own, as the stage writes it, and what the network said of noise."""
+    folder, rng = tmp_path_factory.mktemp("detector"), np.random.default_rng(0)
+    for variable in network.weights:
+        variable.assign(variable + rng.uniform(0, 0.05, variable.shape))
+    noise = rng.uniform(0, 255, (2, 64, 96, 3)).astype(np.float32)
+    said = training.outputs(network, noise)
+    checkpoints.save(folder, fitting.variables(network), training.card(network, SETTINGS, []), [])
+    return folder, noise, said
+
+
+def test_a_checkpoint_is_restored_as_its_card_says(saved) -> None:
+    folder, noise, said = saved
+    restored, card = training.restored(folder)
+    again = training.outputs(restored, noise)
+    assert {name: type(value) for name, value in again.items()} == dict.fromkeys(said, np.ndarray)
+    for name, value in again.items():
+        np.testing.assert_allclose(value, said[name], rtol=1e-3, atol=1e-3)
+    assert {name: card[name] for name in training.ARCHITECTURE} == training.architecture(SETTINGS)
+
+
+def test_a_finder_decodes_each_crop(saved) -> None:
+    folder, noise, said = saved
+    score = float(np.median(1 / (1 + np.exp(-said["heatmap"]))))
+    found = training.finder(folder, score)(noise)
+    expected = [corner.decode({name: value[i] for name, value in said.items()}, 8, score) for i in range(2)]
+    assert [len(one) for one in found] == [len(one) for one in expected]
+    assert all(found)
+    assert [one.score for one in found[1]] == pytest.approx([one.score for one in expected[1]], rel=1e-3)
+    assert found[0][0].box.xyxy == pytest.approx(expected[0][0].box.xyxy, rel=1e-3, abs=0.1)
+
+
+def test_a_teacher_says_what_its_network_says(saved) -> None:
+    folder, noise, said = saved
+    taught = training.teacher(folder, changed(width=32))(noise)
+    for name, value in said.items():
+        np.testing.assert_allclose(taught[name], value, rtol=1e-3, atol=1e-3)
+
+
+def test_what_is_not_a_detectors_cannot_be_restored(tmp_path) -> None:
+    checkpoints.save(tmp_path, {"a": np.ones(1)}, {"kind": "trunk", "backbone": "efficientnetb0", "cut": "a"}, [])
+    with pytest.raises(CheckpointError, match=r"does not say its activation, .*head: not a detector's"):
+        training.restored(tmp_path)
+
+
+def test_the_card_says_how_it_was_built_and_what_came_out(network) -> None:
+    rows = [{"epoch": 1.0, "loss": 2.0, "val_loss": value} for value in (0.5, 0.25, 0.75)]
+    said = training.card(network, SETTINGS, rows)
+    assert said == {
+        "kind": "detector",
+        **training.architecture(SETTINGS),
+        "resolution": SETTINGS.resolution,
+        "parameters": network.count_params(),
+        "epochs": 3,
+        "val_loss": 0.25,
+    }
+    assert training.card(network, SETTINGS, [])["val_loss"] is None
+
+
+TEACHERS = {"alone": (None, corner.loss, DetectorCrops), "taught": (lambda images: {}, distillation.loss, TaughtCrops)}
+
+
+@pytest.mark.parametrize(("teacher", "loss", "crops"), TEACHERS.values(), ids=TEACHERS.keys())
+def test_train_fits_the_crops_of_both_splits(tmp_path, monkeypatch, teacher, loss, crops) -> None:
+    """What fit() is handed: the loss, training crops by epochs, all validation crops, the params' schedule."""
     for split, count in (("train", 6), ("val", 3)):
         (tmp_path / split).mkdir()
         np.save(tmp_path / split / "images.npy", np.zeros((count, 32, 32, 3), np.uint8))
@@ -140,13 +206,15 @@ def test_train_fits_the_crops_of_both_splits(tmp_path, monkeypatch) -> None:
 
     def fit(network, loss, train, validation, schedule, work, fingerprint):
         handed.update(loss=loss, sizes=(len(train), len(validation)), schedule=schedule, fingerprint=fingerprint)
+        handed["kinds"] = {type(train), type(validation)}
         return [{"epoch": 1.0, "loss": 1.0, "val_loss": 1.0}]
 
     monkeypatch.setattr(fitting, "fit", fit)
     settings = changed(batch_size=2, epoch_crops=4, epochs=5, learning_rate=0.5, patience=1, ema=0.25)
-    history = training.train(None, tmp_path, settings, 11, tmp_path / "work", "print")
+    history = training.train(None, tmp_path, settings, 11, tmp_path / "work", "print", teacher)
     assert history[0]["epoch"] == 1
-    assert handed["loss"] is corner.loss
+    assert handed["loss"] is loss
+    assert handed["kinds"] == {crops}
     assert handed["sizes"] == (2, 2)
     assert handed["schedule"] == fitting.Schedule(5, 0.5, 1, 0.25, seed=11)
     assert handed["fingerprint"] == "print"

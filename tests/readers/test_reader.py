@@ -116,7 +116,8 @@ class FakeSession:
 def write_bundle(folder: Path, **changes: object) -> Bundle:
     row = {"float": "reader.onnx", "int8": "reader.int8.onnx", "height": 64, "width": 192, "alphabet": CHARACTERS}
     folder.mkdir(exist_ok=True)
-    raw = {"version": 1, "detector": {}, "reader": {**row, **changes}, "sha256": {"reader.onnx": "0" * 64}}
+    others: dict[str, dict] = {"detector": {}, "fast": {}, "refiner": {}}
+    raw = {"version": 2, **others, "reader": {**row, **changes}, "sha256": {"reader.onnx": "0" * 64}}
     (folder / "bundle.json").write_text(json.dumps(raw))
     return Bundle.load(folder)
 

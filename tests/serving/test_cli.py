@@ -107,6 +107,20 @@ def test_min_score_reaches_the_recogniser(alpr, photos):
     assert lines(alpr("recognize", photos / "a.png", "--json", "--min-score", "0.99"))[0]["plates"] == []
 
 
+@pytest.mark.parametrize("command", ["recognize", "detect"])
+@pytest.mark.parametrize("options", [[], ["--fast"]], ids=["large", "fast"])
+def test_fast_takes_the_small_detector(photos, monkeypatch, command, options):
+    asked = []
+
+    def load(*args, fast=False, **others):
+        asked.append(fast)
+        return Recognizer(FakeDetector(), FakeReader())
+
+    monkeypatch.setattr("pipeline.recognizer.Recognizer.load", load)
+    assert CliRunner().invoke(app, [command, str(photos / "a.png"), *options]).exit_code == 0
+    assert asked == [bool(options)]
+
+
 def test_detect_writes_rectified_crops_that_do_not_overwrite_each_other(alpr, photos, tmp_path):
     (photos / "more").mkdir()
     (photos / "more" / "a.png").write_bytes((photos / "a.png").read_bytes())

@@ -87,13 +87,13 @@ def test_a_cut_lock_is_found_and_the_way_back_named(stored, name, kept):
 
 @pytest.fixture
 def weights(tmp_path):
-    files = {name: name.encode() for name in ("detector.onnx", "reader.onnx")}
+    networks = ("detector", "fast", "refiner", "reader")
+    files = {f"{network}.onnx": f"{network}.onnx".encode() for network in networks}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     bundle = {
-        "version": 1,
-        "detector": {"float": "detector.onnx"},
-        "reader": {"float": "reader.onnx"},
+        "version": 2,
+        **{network: {"float": f"{network}.onnx"} for network in networks},
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
     (tmp_path / "bundle.json").write_text(json.dumps(bundle))

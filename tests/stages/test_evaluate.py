@@ -16,7 +16,7 @@ from pipeline.recognizer import Recognizer
 from pipeline.records import Box, Detection, Plate, Quad, Reading, Sample
 from pipeline.stages import evaluate
 
-BUNDLE = Bundle(Path(), {"stride": 8}, {"height": 64}, {}, {})
+BUNDLE = Bundle(Path(), {"stride": 8}, {}, {}, {"height": 64}, {}, {})
 COMMITTED = Path(__file__).parents[2] / "params.yaml"
 SAMPLES = [("test", "photo", "AB12"), ("test", "photo", "CD34"), ("test", "photo", None)]
 SAMPLES += [("test", "crop", "AB12"), ("train", "photo", "AB12"), ("train", "photo", None)]

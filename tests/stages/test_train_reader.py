@@ -45,15 +45,6 @@ def test_missing_shipped_weights_are_explained(tmp_path: Path, monkeypatch: pyte
     assert train_reader.starting_weights("none") is None
 
 
-def test_the_fingerprint_follows_data_and_params(tmp_path: Path) -> None:
-    write_split(tmp_path / "data/train", 4, "")
-    first = train_reader.fingerprint(tmp_path / "data", SETTINGS, 1)
-    assert first == train_reader.fingerprint(tmp_path / "data", SETTINGS, 1)
-    assert first != train_reader.fingerprint(tmp_path / "data", SETTINGS, 2)
-    np.save(tmp_path / "data/train/labels.npy", np.zeros((4, 12), np.int8))
-    assert first != train_reader.fingerprint(tmp_path / "data", SETTINGS, 1)
-
-
 def test_errors_reach_the_user_as_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="run from the project's root"):

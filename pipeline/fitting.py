@@ -79,14 +79,15 @@ class _Average(keras.callbacks.Callback):
 
     def __init__(self, network: keras.Model, decay: float, values: list[NDArray[Any]] | None, steps: int) -> None:
         super().__init__()
-        self._network, self._decay = network, decay
+        self._decay = decay
         self.values = values if values is not None else [np.array(v) for v in network.get_weights()]
         self.steps = steps
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.steps += 1
         decay = min(self._decay, (1 + self.steps) / (10 + self.steps))
-        for kept, now in zip(self.values, self._network.get_weights(), strict=True):
+        network = self.model.network  # not the one kept here: asking Keras for its model brings JAX's state up to date
+        for kept, now in zip(self.values, network.get_weights(), strict=True):
             kept += (1 - decay) * (now - kept)
 
 

@@ -118,6 +118,7 @@ class TrainDetector(Strict):
     patience: Positive
     ema: Fraction
     resolution: Positive  # the longer side of a photo when it is detected in
+    precision: Literal["float32", "bfloat16"]  # that training computes in; weights are kept in float32
 
 
 class TrainRefiner(Strict):

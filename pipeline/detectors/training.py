@@ -23,12 +23,17 @@ ARCHITECTURE = ("backbone", "cut", "activation", "stride", "width", "fusion", "h
 
 def build(settings: TrainDetector) -> keras.Model:
     """image (B, H, W, 3) RGB 0..255, H and W multiples of 32 -> the head's outputs."""
-    trunk = backbone.build_trunk(
-        settings.backbone, settings.cut, settings.activation, imagenet=settings.weights == "imagenet"
-    )
-    if settings.freeze is not None:
-        backbone.freeze(trunk, settings.freeze)
-    return _assembled(trunk, architecture(settings))
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "bfloat16" else "float32")
+    try:
+        trunk = backbone.build_trunk(
+            settings.backbone, settings.cut, settings.activation, imagenet=settings.weights == "imagenet"
+        )
+        if settings.freeze is not None:
+            backbone.freeze(trunk, settings.freeze)
+        return _assembled(trunk, architecture(settings))
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _assembled(trunk: keras.Model, shape: Mapping[str, Any]) -> keras.Model:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -119,6 +120,17 @@ def test_a_checkpoint_that_lacks_a_variable_is_refused(network, tmp_path) -> Non
 def test_no_checkpoint_is_said(network, tmp_path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint here"):
         training.load(network, SETTINGS, tmp_path / "none")
+
+
+def test_bfloat16_computes_in_it_and_keeps_float32() -> None:
+    network = training.build(changed(precision="bfloat16"))
+    outputs = network(np.zeros((1, 64, 64, 3), np.float32))
+    assert {keras.backend.standardize_dtype(value.dtype) for value in outputs.values()} == {"bfloat16"}
+    assert {keras.backend.standardize_dtype(variable.dtype) for variable in network.weights} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32", "and what is built next is not changed"
+    targets = {name: value[None] for name, value in corner.encode([], 64, 64, SETTINGS.stride).items()}
+    parts = corner.loss(targets, outputs)
+    assert {keras.backend.standardize_dtype(part.dtype) for part in parts.values()} == {"float32"}
 
 
 def test_imagenet_weights_need_the_activation_that_they_were_trained_with() -> None:

@@ -52,6 +52,7 @@ def small() -> params.TrainDetector:
         patience=2,
         ema=0.5,
         resolution=64,
+        precision="float32",
     )
 
 

@@ -40,7 +40,7 @@ mlflow: setup
 SOURCE ?= kaggle
 bench-detector: setup
 	@python -m pipeline.benchmarks.detectors --source $(SOURCE) $(addprefix --model ,$(MODEL)) $(addprefix --onnx ,$(ONNX)) \
-		--out docs/bench-detector-$(SOURCE).md
+		--out docs/bench-detector-$(SOURCE).md $(addprefix --readme ,$(README))
 
 test check: lint types tests
 

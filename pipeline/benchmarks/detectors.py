@@ -75,7 +75,7 @@ def main(
     onnx: Annotated[list[Path] | None, typer.Option(help="other detectors, as ONNX")] = None,
     source: Annotated[str | None, typer.Option(help="only pictures of this source")] = None,
     split: Annotated[Literal["test", "all"], typer.Option(help="all: only for detectors that saw none of it")] = "test",
-    readme: Annotated[Path | None, typer.Option(help="a page that shows the table between its two marks")] = None,
+    readme: Annotated[Path | None, typer.Option(help="a page that shows it in brief between two marks")] = None,
     bootstrap: int = 1000,
 ) -> None:
     """Measures, prints, and writes the table."""
@@ -99,7 +99,7 @@ def main(
         file.write(page)
     write_json(out.with_suffix(".json"), [as_row(one) for one in measured])
     if readme is not None:
-        show(readme, page)
+        show(readme, brief(measured))
     print(page)
 
 
@@ -251,6 +251,25 @@ def table(measured: Sequence[Measured], source: str, split: str, labels: Mapping
         ),
         *(_time_line(one, measured[0]) for one in measured),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def brief(measured: Sequence[Measured]) -> str:
+    """One line for each detector: what it finds on both sets of labels, and what it costs."""
+    names = ["detector", "AP50", "AP50-95", "recall, IoU 0.7", "AP50 corrected", "corner error", "ms", "MB"]
+    lines = _heading(names)
+    for one in measured:
+        published, corrected = one.accuracy["original"], one.accuracy["corrected"]
+        corners = corrected["corner_error"]["mean"]
+        cells = [
+            one.name,
+            *(_figure(published, name) for name in ("ap50", "ap50_95", "recall_70")),
+            _figure(corrected, "ap50"),
+            "-" if corners is None else f"{corners:.3f}",
+            f"{one.milliseconds[THREADS[0]]:.0f}",
+            f"{one.megabytes:.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -92,8 +92,10 @@ def test_the_whole_run_writes_table_figures_and_page(tmp_path, tiny_bundle) -> N
     assert page.startswith(f"before\n{BEGIN}\n")
     assert page.endswith(f"{END}\nafter\n")
     assert "old" not in page
-    assert "Labels as published" in page
-    assert "relative" in page
+    assert "| AP50 corrected |" in page
+    whole = (tmp_path / "bench.md").read_text()
+    assert "Labels as published" in whole
+    assert "relative" in whole
     missing = CliRunner().invoke(app, [str(a) for a in [*arguments, "--source", "nowhere"]])
     assert missing.exit_code == 1
     assert "no photo of nowhere stands in the split test" in str(missing.exception)

@@ -28,31 +28,59 @@ Array = NDArray[np.floating]
 Arrays = dict[str, NDArray[np.float32]]
 Mistakes = dict[int, list[Box]]  # by crop: boxes that a detector took for a plate
 
-CHANNELS = (16, 32, 64, 96)
-HIDDEN = 192
+CHANNELS = (16, 32, 64, 96)  # at strides 2, 4, 8, 16
+FUSED = 48  # at stride 4, where corners are found
+HIDDEN = 64
 PLATES = 0.6  # share of looks that show a plate
 MISTAKEN = 0.5  # of the others, those at a place that a detector was wrong about, where there are any
 # How wrong a detection is: deviation of its centre in units of its size, and of its size (log); shares of looks.
-ERRORS = ((0.06, 0.08), (0.16, 0.22), (0.35, 0.6))  # one already refined, one of the detector's, a piece of a plate
-ERROR_SHARES = (0.35, 0.5, 0.15)
+ERRORS = ((0.05, 0.07), (0.13, 0.18), (0.3, 0.45))  # one already refined, one of the detector's, a piece of a plate
+ERROR_SHARES = (0.4, 0.5, 0.1)
 CLEAR = 0.2  # of the smaller one, that a place and a plate may share if the place is none
 AT_ONCE = 32  # crops that a detector looks at together
-PIXEL = 1 / HEIGHT  # where an error of a corner stops counting by its square
+PIXEL = 0.25 / HEIGHT  # where an error of a corner stops counting by its square
 
 
 def build() -> keras.Model:
-    """A plain network: five halvings, then all that is left of the look decides together."""
+    """An hourglass: down to stride 16, where the look is told for a plate, and up to stride 4, where corners are found.
+
+    Each corner is the mean place under a heatmap (integral regression, Sun et al. 2018, arXiv:1711.08229).
+    """
     image = keras.Input((HEIGHT, WIDTH, 3), name="look")
     x = keras.layers.Rescaling(1 / 64, -2.0, name="normalise")(image)
-    x = _conv(x, CHANNELS[0], 2, "stem")
+    levels = []
     for index, channels in enumerate(CHANNELS):
-        x = _conv(x, channels, 2 if index else 1, f"stage{index}a")
+        x = _conv(x, channels, 2, f"stage{index}a")
         x = keras.layers.Add(name=f"stage{index}_add")([x, _conv(x, channels, 1, f"stage{index}b")])
-    x = keras.layers.Conv2D(48, 1, activation="silu", name="narrow")(x)  # (B, 4, 10, 48)
-    x = keras.layers.Dense(HIDDEN, activation="silu", name="hidden")(keras.layers.Flatten(name="flat")(x))
-    usual = np.array([-0.29, -0.22, 0.29, -0.22, 0.29, 0.22, -0.29, 0.22], np.float32)
-    corners = keras.layers.Dense(8, bias_initializer=lambda *_, **__: usual, name="corners")(x)
-    return keras.Model(image, {"corners": corners, "plate": keras.layers.Dense(1, name="plate")(x)}, name="refiner")
+        levels.append(x)
+    narrow = keras.layers.Conv2D(16, 1, activation="silu", name="narrow")(x)  # (B, 4, 10, 16)
+    hidden = keras.layers.Dense(HIDDEN, activation="silu", name="hidden")(keras.layers.Flatten(name="flat")(narrow))
+    for index in (2, 1):
+        x = keras.layers.Conv2D(FUSED, 1, name=f"up{index}_narrow")(x)
+        x = keras.layers.UpSampling2D(2, interpolation="nearest", name=f"up{index}")(x)
+        lateral = keras.layers.Conv2D(FUSED, 1, name=f"up{index}_lateral")(levels[index])
+        x = _conv(keras.layers.Add(name=f"up{index}_add")([x, lateral]), FUSED, 1, f"up{index}_smooth")
+    heat = keras.layers.Conv2D(4, 3, padding="same", name="heat")(x)  # (B, 16, 40, 4) logits
+    return keras.Model(
+        image,
+        {"corners": MeanPlace(name="corners")(heat), "plate": keras.layers.Dense(1, name="plate")(hidden)},
+        name="refiner",
+    )
+
+
+class MeanPlace(keras.layers.Layer):
+    """(B, h, w, N) logits -> (B, 2 N) mean x, y under each map's softmax, each side from -0.5 to 0.5."""
+
+    def call(self, heat: Any) -> Any:
+        rows, columns, count = heat.shape[1:]
+        xs, ys = (np.arange(columns) + 0.5) / columns - 0.5, (np.arange(rows) + 0.5) / rows - 0.5
+        grid = np.stack(np.broadcast_arrays(xs[None, :], ys[:, None]), axis=-1).reshape(-1, 2).astype(np.float32)
+        flat = keras.ops.transpose(keras.ops.reshape(heat, (-1, rows * columns, count)), (0, 2, 1))
+        places = keras.ops.matmul(keras.ops.softmax(flat, axis=-1), keras.ops.convert_to_tensor(grid))  # (B, N, 2)
+        return keras.ops.reshape(places, (-1, 2 * count))
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return (shape[0], 2 * shape[-1])
 
 
 def load(network: keras.Model, folder: Path) -> None:
@@ -71,7 +99,7 @@ def _conv(x: Any, channels: int, stride: int, name: str) -> Any:
 
 def encode(plate: Plate | None, region: Region) -> Arrays:
     """Targets of one look: `plate` 1 or 0; `corners` (8,) and `corner_weight` where the quad is known, else `box`
-    (4,) and `box_weight`, all in units of the look."""
+    (4,) and `box_weight`, all in units of the look and cut at its edges."""
     target: Arrays = {
         "plate": np.zeros(1, np.float32),
         "corners": np.zeros(8, np.float32),
@@ -83,10 +111,10 @@ def encode(plate: Plate | None, region: Region) -> Arrays:
         return target
     target["plate"][:] = 1
     if plate.quad is not None:
-        target["corners"][:] = to_look(np.array(plate.quad.points), region).reshape(8)
+        target["corners"][:] = np.clip(to_look(np.array(plate.quad.points), region).reshape(8), -0.5, 0.5)
         target["corner_weight"][:] = 1
     else:
-        target["box"][:] = to_look(np.array(plate.box.xyxy).reshape(2, 2), region).reshape(4)
+        target["box"][:] = np.clip(to_look(np.array(plate.box.xyxy).reshape(2, 2), region).reshape(4), -0.5, 0.5)
         target["box_weight"][:] = 1
     return target
 

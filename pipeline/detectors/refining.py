@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import boxes
-from pipeline.detectors.coding import MAX_DETECTIONS, sigmoid
+from pipeline.detectors.coding import sigmoid
 from pipeline.images import RGB
 from pipeline.records import Detection, Quad
 from pipeline.sessions import Session
@@ -23,7 +23,6 @@ HEIGHT, WIDTH = 64, 160  # pixels of a look
 ACROSS, DOWN = 1.7, 2.0  # of a detection's width and height, that a look holds at least
 FILL = 114
 MOST = 30  # detections of a photo that are looked at again
-LOOKS = 2  # at each
 SAME_PLATE = 0.4  # IoU above which two refined detections are one
 BATCH = 16
 
@@ -84,28 +83,18 @@ class Refiner:
     def refine(self, image: RGB, found: Sequence[Detection], min_score: float) -> list[Detection]:
         """The detections with new corners, the box round them, and the mean (geometric) of both scores; best first.
 
-        Each is looked at twice, the second time where the first look says that it is: a piece of a large plate becomes
-        the plate. Those below `min_score` in the end are left out, and of those that are one plate all but the best.
+        Those below `min_score` then are left out, and of those that turn out to be one plate all but the best.
         """
         asked = [one for one in found[:MOST] if one.score >= min_score**2]
         places = boxes.clip(np.array([one.box.xyxy for one in asked]).reshape(-1, 4), image.shape[1], image.shape[0])
-        scores = np.array([one.score for one in asked])
         quads, chances = self._looked_at(image, places)
-        for _ in range(1, LOOKS):
-            places = boxes.clip(boxes.quads_to_boxes(quads), image.shape[1], image.shape[0])
-            kept = boxes.nms(places, scores * chances, SAME_PLATE)
-            scores = scores[kept]
-            quads, chances = self._looked_at(image, places[kept])
-        around = boxes.quads_to_boxes(quads)
-        kept = boxes.nms(around, scores * chances, SAME_PLATE)
-        scores, quads, chances = scores[kept], quads[kept], chances[kept]
-        together = np.sqrt(scores * chances)
+        scores = np.sqrt(np.array([one.score for one in asked]) * chances)
         return [
-            Detection(quad.box, quad, float(score))
-            for corners, score in zip(quads, together, strict=True)
-            if score >= min_score and np.ptp(corners, axis=0).min() > 0
-            for quad in [Quad(*((float(x), float(y)) for x, y in corners))]
-        ][:MAX_DETECTIONS]
+            Detection(quad.box, quad, float(scores[index]))
+            for index in boxes.nms(boxes.quads_to_boxes(quads), scores, SAME_PLATE)
+            if scores[index] >= min_score and np.ptp(quads[index], axis=0).min() > 0
+            for quad in [Quad(*((float(x), float(y)) for x, y in quads[index]))]
+        ]
 
     def _looked_at(self, image: RGB, places: Array) -> tuple[Array, Array]:
         """(N, 4) places -> corners (N, 4, 2) in the photo's pixels, and how probably each is a plate (N,)."""

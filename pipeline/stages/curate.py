@@ -76,7 +76,12 @@ def look_at(samples: Sequence[Sample], root: Path, max_pixels: int) -> list[Look
 
 def seen_by_weights(settings: params.Params) -> dict[str, frozenset[str]]:
     """The ids that the shipped weights we start from were trained on, by network."""
-    starts = {"detector": settings.train_detector.weights, "reader": settings.train_reader.weights}
+    starts = {
+        "detector": settings.train_detector.weights,
+        "student": settings.train_student.weights,
+        "refiner": settings.train_refiner.weights,
+        "reader": settings.train_reader.weights,
+    }
     folders = {name: checkpoints.SHIPPED / name for name, weights in starts.items() if weights == "shipped"}
     return {name: checkpoints.read_seen(folder) for name, folder in folders.items() if folder.exists()}
 

@@ -58,7 +58,7 @@ ERRORS = {
 @pytest.mark.parametrize("plate", [PLATE, Box(0, 0, 60, 24), Box(700, 500, 800, 600)], ids=["inside", "corner", "end"])
 def test_a_detection_ends_where_the_plate_does(plate: Box, error) -> None:
     (found,) = Refiner(SeesWhite()).refine(photo(plate), [detection(plate, **error)], 0.4)
-    np.testing.assert_allclose(found.box.xyxy, plate.xyxy, atol=2.5)
+    np.testing.assert_allclose(found.box.xyxy, plate.xyxy, atol=3.5)
     assert iou(np.array([found.box.xyxy]), np.array([plate.xyxy])).item() > 0.9
     assert found.quad.box == found.box
 
@@ -118,7 +118,7 @@ def test_looks_are_taken_in_batches_of_the_best(count: int, batches: list[int]) 
     places = [Box(20 + 120 * (i % 6), 10 + 60 * (i // 6), 70 + 120 * (i % 6), 28 + 60 * (i // 6)) for i in range(count)]
     asked = [detection(place, 0.9 - i / 100) for i, place in enumerate(places)]
     found = Refiner(session).refine(photo(*places), asked, 0.1)
-    assert session.batches == 2 * batches, "each is looked at twice"
+    assert session.batches == batches
     assert len(found) == min(count, MOST)
     assert [round(one.box.x1) for one in found] == pytest.approx([place.x1 for place in places[:MOST]], abs=2)
 

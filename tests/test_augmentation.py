@@ -5,7 +5,8 @@ import pytest
 
 from pipeline import augmentation
 from pipeline.boxes import is_convex_clockwise
-from pipeline.records import Box, Plate, Quad
+from pipeline.images import encode_png, sha256
+from pipeline.records import Box, Plate, Quad, Sample
 
 
 def marked_photo(quad: Quad, width: int = 640, height: int = 400) -> np.ndarray:
@@ -100,3 +101,37 @@ def test_pack_keeps_what_is_known() -> None:
     np.testing.assert_allclose(corners[0, 2:], QUAD.points)
     assert np.isnan(corners[1, 2:]).all()
     assert corners[1, :2].tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_mosaic_puts_four_views_side_by_side_with_their_plates() -> None:
+    quads = [Quad((2, 3), (12, 3), (12, 8), (2, 8)), Quad((1, 1), (9, 2), (9, 6), (1, 5))]
+    views = [
+        augmentation.View(np.full((16, 16, 3), shade, np.uint8), plates)
+        for shade, plates in (
+            (10, (Plate(quads[0].box, quads[0]),)),
+            (20, ()),
+            (30, (Plate(Box(4, 4, 10, 9), legible=False),)),
+            (40, (Plate(quads[1].box, quads[1]),)),
+        )
+    ]
+    whole = augmentation.mosaic(views)
+    assert whole.image.shape == (32, 32, 3)
+    assert [int(whole.image[y, x, 0]) for y, x in ((0, 0), (0, 31), (31, 0), (31, 31))] == [10, 20, 30, 40]
+    first, hidden, last = whole.plates
+    assert first.quad == quads[0]
+    assert (hidden.box, hidden.legible) == (Box(4, 20, 10, 25), False)
+    assert last.quad == Quad((17, 17), (25, 18), (25, 22), (17, 21))
+
+
+def test_a_mosaic_keeps_no_more_plates_than_a_crop_holds() -> None:
+    crowd = augmentation.View(np.zeros((8, 8, 3), np.uint8), (Plate(Box(1, 1, 5, 3)),) * 5)
+    assert len(augmentation.mosaic([crowd] * 4).plates) == augmentation.MAX_PLATES
+
+
+def test_crops_lend_their_plates_as_they_are(tmp_path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 94, 3), dtype=np.uint8)
+    data = encode_png(pixels)
+    (tmp_path / "crop.png").write_bytes(data)
+    sample = Sample(sha256(data), "crop.png", 94, 24, (Plate(Box(0, 0, 94, 24)),), "crops", "g", kind="crop")
+    (lent,) = augmentation.donors([sample], augmentation.Photos(tmp_path))
+    np.testing.assert_array_equal(lent, pixels)

@@ -119,13 +119,17 @@ def of_bundle(folder: Path) -> list[Contender]:
     prefix = "" if folder == SHIPPED / "export" else f"{folder}: "
     return [
         Contender(
-            f"{prefix}{bundle.settings(network)['backbone']} at {bundle.settings(network)['resolution']}, {precision}",
+            f"{prefix}{network} ({_what(bundle.settings(network))}), {precision}",
             lambda threads, n=network, p=precision: Detector(bundle, threads, p, n),  # type: ignore[misc]
             sum(bundle.file(part, precision)[0].stat().st_size for part in (network, "refiner")) / 1e6,
         )
         for network in networks
         for precision in precisions
     ]
+
+
+def _what(settings: Mapping[str, Any]) -> str:
+    return f"{settings.get('backbone', 'unnamed')} at {settings.get('resolution')}"
 
 
 def of_onnx(path: Path) -> Contender:

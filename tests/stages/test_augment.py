@@ -1,6 +1,8 @@
 """The augment stage: whole folders of arrays, the same bytes for the same seed, nothing of the test split."""
 
 import hashlib
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +74,39 @@ def test_a_split_without_photos_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no photo stands in the split `val`"):
         augment.augment(samples, tmp_path, tmp_path / "out", SETTINGS, seed=3)
     assert not (tmp_path / "out").exists()
+
+
+SHARES = {
+    "half of them empty": (
+        {"negative_share": 0.5, "rendered_share": 0.5},
+        {"none": 0.5, "synthetic": 0.25, "made": 0.25},
+    ),
+    "no rendered scene wanted": ({"negative_share": 0.0, "rendered_share": 0.0}, {"made": 1.0}),
+    "rendered scenes alone": ({"negative_share": 0.0, "rendered_share": 1.0}, {"synthetic": 1.0}),
+}
+
+
+@pytest.mark.parametrize(("shares", "wanted"), SHARES.values(), ids=SHARES.keys())
+def test_photos_are_drawn_by_their_shares(tmp_path: Path, shares, wanted) -> None:
+    real, drawn, empty = (photo(tmp_path, number, "train") for number in range(3))
+    samples = [real, replace(drawn, source="synthetic"), replace(empty, plates=(), source="none")]
+    crops = augment._Crops(samples, tmp_path, SETTINGS.model_copy(update=shares), [1], augmented=True)
+    rng = np.random.default_rng(0)
+    found = Counter(crops._draw(rng).source for _ in range(2000))
+    assert {source: count / 2000 for source, count in found.items()} == pytest.approx(wanted, abs=0.04)
+
+
+def test_what_there_is_is_drawn_where_a_kind_is_missing(tmp_path: Path) -> None:
+    samples = [replace(photo(tmp_path, 1, "train"), source="synthetic")]
+    settings = SETTINGS.model_copy(update={"negative_share": 0.9, "rendered_share": 0.0})
+    crops = augment._Crops(samples, tmp_path, settings, [1], augmented=True)
+    assert crops._draw(np.random.default_rng(0)) == samples[0]
+
+
+def test_every_crop_may_be_a_mosaic(tmp_path: Path) -> None:
+    samples = [photo(tmp_path, number, "train") for number in range(3)]
+    settings = SETTINGS.model_copy(update={"mosaic_share": 1.0, "detector_size": 64})
+    view = augment._Crops(samples, tmp_path, settings, [1], augmented=True)(0)
+    assert view.image.shape == (64, 64, 3)
+    seams = np.abs(np.diff(view.image.astype(int), axis=1)).mean(axis=(0, 2))
+    assert seams[31] > seams.mean(), "two views meet in the middle"

@@ -88,7 +88,7 @@ def recognizer(monkeypatch):
     fake = Recognizer(FakeDetector(), FakeReader("AB12"))
     baseline = FakeReader("A812")
     monkeypatch.setattr(evaluate.Bundle, "load", classmethod(lambda cls, folder: BUNDLE))
-    monkeypatch.setattr(evaluate.Recognizer, "load", classmethod(lambda cls, folder: fake))
+    monkeypatch.setattr(evaluate.Recognizer, "load", classmethod(lambda cls, folder, fast=False: fake))
     monkeypatch.setattr(evaluate, "TesseractReader", lambda: baseline)
     fake.baseline = baseline
     return fake
@@ -121,6 +121,7 @@ def test_every_output_is_written(project, recognizer):
     assert "plots/precision_recall.csv" in written
     document = json.loads((project / "metrics" / "evaluation.json").read_text())
     assert document["detection"]["ap50"] == pytest.approx(1.0)
+    assert document["detection_fast"]["ap50"] == pytest.approx(1.0)
     assert document["ocr"]["network"]["labelled"]["exact"] == pytest.approx(2 / 3)
     assert document["ocr"]["tesseract"]["labelled"]["exact"] == 0.0
     assert document["ocr"]["network"]["detected"]["exact"] == 0.5
@@ -165,7 +166,7 @@ def test_predictions_are_of_every_split_sorted_by_id(project, recognizer):
 
 def test_the_slow_baseline_reads_only_what_is_compared(project, recognizer):
     run()
-    assert recognizer.detector.images == 5  # photos, not the crop
+    assert recognizer.detector.images == 5 + 3  # photos, not the crop; those of the test split by the small one too
     assert max(recognizer.detector.floors) <= 0.01  # AP needs the doubtful ones
     assert recognizer.reader.crops == 6 + 5  # every plate, every confident detection
     assert recognizer.baseline.crops == 3 + 3  # certain texts and detections of the test split
@@ -239,6 +240,6 @@ def test_no_tesseract_says_how_to_install_it(project, recognizer, monkeypatch):
     monkeypatch.undo()
     monkeypatch.chdir(project)
     monkeypatch.setattr(evaluate.Bundle, "load", classmethod(lambda cls, folder: BUNDLE))
-    monkeypatch.setattr(evaluate.Recognizer, "load", classmethod(lambda cls, folder: recognizer))
+    monkeypatch.setattr(evaluate.Recognizer, "load", classmethod(lambda cls, folder, fast=False: recognizer))
     monkeypatch.setenv("PATH", "")
     assert "apt-get install tesseract-ocr" in str(run().exception)

@@ -170,7 +170,7 @@ def test_what_remains_is_the_best_moving_average(tmp_path) -> None:
     update = fitting._Average.on_train_batch_end
 
     def watch(self, batch, logs=None) -> None:
-        steps.append([np.array(weight) for weight in self._network.get_weights()])
+        steps.append([np.array(weight) for weight in self.model.network.get_weights()])
         update(self, batch, logs)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -19,6 +19,7 @@ from pipeline import params, tracking
 from pipeline.images import encode_png
 from pipeline.stages.register import fingerprint_of, main
 
+NETWORKS = ("detector", "student", "refiner", "reader")
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -27,7 +28,7 @@ def project(tmp_path, tiny_bundle, monkeypatch):
     """A folder as the stages before left it, the current one."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
     shutil.copytree(tiny_bundle, tmp_path / "models/export")
-    for name in ("detector", "reader"):
+    for name in NETWORKS:
         (tmp_path / "models" / name).mkdir()
         (tmp_path / "models" / name / "history.csv").write_text("epoch,loss,val_loss\n1,0.5,0.6\n2,0.4,0.5\n")
     (tmp_path / "report").mkdir()
@@ -49,7 +50,8 @@ def evaluated(project, exact, test_set="t"):
 
 
 def register():
-    folders = (Path("models/export"), Path("models/detector"), Path("models/reader"), Path("metrics"), Path("report"))
+    trained = (Path("models") / name for name in NETWORKS)
+    folders = (Path("models/export"), *trained, Path("metrics"), Path("report"))
     main(*folders, out=Path("metrics/registration.json"))
     return json.loads(Path("metrics/registration.json").read_text())
 

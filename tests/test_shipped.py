@@ -54,10 +54,11 @@ PLATES = {
 
 @pytest.mark.parametrize(("width", "height", "plate"), PLATES.values(), ids=PLATES.keys())
 def test_a_plate_is_found_whatever_the_shape_of_the_photo(detector: Detector, width, height, plate) -> None:
-    (found,) = detector.detect([street(width, height, plate)], 0.3)
+    """It hangs on blocks of grey, not on a car: a low score will do, but it must be the best, in the right place."""
+    (found,) = detector.detect([street(width, height, plate)], 0.2)
     assert found, "no plate is found"
-    overlaps = boxes.iou(np.array([plate], dtype=np.float64), np.array([one.box.xyxy for one in found]))
-    assert overlaps.max() > 0.6
+    overlaps = boxes.iou(np.array([plate], dtype=np.float64), np.array([found[0].box.xyxy]))
+    assert overlaps[0, 0] > 0.8
 
 
 def test_many_photos_of_many_shapes_are_answered_in_order(detector: Detector) -> None:

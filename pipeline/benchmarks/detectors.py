@@ -175,16 +175,15 @@ def accuracy(
     for name, samples in labels.items():
         cases = [Case(sample, found[sample.id]) for sample in samples]
         ranking = metrics.rank(cases)
+        parts = {_height(low, high): ranking.within(low, high) for low, high in HEIGHTS}
         rows[name] = {
             **metrics.detection_metrics(cases, contender.min_score, bootstrap),
             "plates": int(ranking.plates.sum()),
             "ap50_by_height": {
-                metrics_name: metrics.section(
-                    {"ap50": metrics.ap_estimate(ranking.within(low, high), [0], bootstrap)},
-                    plates=int(ranking.within(low, high).plates.sum()),
+                height: metrics.section(
+                    {"ap50": metrics.ap_estimate(part, [0], bootstrap)}, plates=int(part.plates.sum())
                 )
-                for low, high in HEIGHTS
-                for metrics_name in [_height(low, high)]
+                for height, part in parts.items()
             },
         }
     return rows

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.detectors.coding import MAX_LOG
+from pipeline.detectors.coding import MAX_LOG, levels
 
 BETA = 0.05  # of a box: where an error of a corner stops counting by its square
 
@@ -51,3 +51,11 @@ def float32(x: Any) -> Any:
     from keras import ops
 
     return ops.cast(x, "float32")
+
+
+def flat(values: dict[str, Any], name: str, channels: int) -> Any:
+    """The maps (B, h, w, k channels) called NAME_STRIDE of all levels, finest first, as (B, N, channels)."""
+    from keras import ops
+
+    parts = [float32(value) for value in levels(values, name).values()]
+    return ops.concatenate([ops.reshape(p, (ops.shape(p)[0], -1, channels)) for p in parts], axis=1)

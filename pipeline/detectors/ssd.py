@@ -129,21 +129,15 @@ def loss(targets: dict[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
 
     from pipeline.detectors import losses
 
-    strides = list(coding.levels(outputs, "score"))
-
-    def flat(values: dict[str, Any], name: str, channels: int) -> Any:  # (B, N, channels), N anchors of all levels
-        parts = [losses.float32(values[f"{name}_{stride}"]) for stride in strides]
-        return ops.concatenate([ops.reshape(p, (ops.shape(p)[0], -1, channels)) for p in parts], axis=1)
-
-    truth, logits = flat(targets, "score", 1), flat(outputs, "score", 1)
+    truth, logits = losses.flat(targets, "score", 1), losses.flat(outputs, "score", 1)
     probability = ops.sigmoid(logits)
     missed = truth * (1 - probability) + (1 - truth) * probability
     balance = truth * BALANCE + (1 - truth) * (1 - BALANCE)
-    focal = balance * missed**FOCUS * losses.cross_entropy(truth, logits) * flat(targets, "care", 1)
+    focal = balance * missed**FOCUS * losses.cross_entropy(truth, logits) * losses.flat(targets, "care", 1)
     count = ops.maximum(ops.sum(truth), 1.0)
-    boxes_off = truth * losses.smooth_l1(flat(targets, "box", 4), flat(outputs, "box", 4), beta=1.0)
-    known = flat(targets, "corner_weight", 1)
-    corners_off = known * losses.smooth_l1(flat(targets, "corners", 8), flat(outputs, "corners", 8))
+    boxes_off = truth * losses.smooth_l1(losses.flat(targets, "box", 4), losses.flat(outputs, "box", 4), beta=1.0)
+    known = losses.flat(targets, "corner_weight", 1)
+    corners_off = known * losses.smooth_l1(losses.flat(targets, "corners", 8), losses.flat(outputs, "corners", 8))
     return {
         "score": ops.sum(focal) / count,
         "box": ops.sum(boxes_off) / count,

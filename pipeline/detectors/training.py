@@ -140,3 +140,30 @@ def card(network: keras.Model, settings: TrainDetector, history: list[dict[str, 
         "epochs": len(history),
         "val_loss": min((row["val_loss"] for row in history), default=None),
     }
+
+
+def run(
+    data: Path,
+    out: Path,
+    work: Path,
+    settings: TrainDetector,
+    seed: int,
+    start: Path | None,
+    taught_by: Path | None = None,
+) -> None:
+    """Builds, loads `start`, trains (to what the checkpoint `taught_by` sees, too) and writes the checkpoint `out`."""
+    keras.utils.set_random_seed(seed)
+    network = build(settings)
+    seen = frozenset((data / "train" / "seen.txt").read_text(encoding="utf-8").split())
+    if taught_by is not None:  # what the teacher has seen, it passes on
+        seen |= checkpoints.read_seen(taught_by)
+    if start is not None:
+        load(network, settings, start)
+        seen |= checkpoints.read_seen(start)
+    sources = [start] if taught_by is None else [start, taught_by]
+    fingerprint = fitting.fingerprint(data, settings.model_dump(), seed, sources)
+    tutor = None if taught_by is None else teacher(taught_by, settings)
+    history = train(network, data, settings, seed, work, fingerprint, tutor)
+    fitting.write_history(out / "history.csv", history)
+    checkpoints.save(out, fitting.variables(network), card(network, settings, history), seen)
+    print(f"{out}: {network.count_params():,} parameters, {len(history)} epochs")

@@ -98,21 +98,17 @@ def loss(targets: dict[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
 
     from pipeline.detectors import losses
 
-    strides = list(coding.levels(outputs, "score"))
-
-    def flat(values: dict[str, Any], name: str) -> Any:  # (B, N, c), N cells of all levels
-        parts = [losses.float32(values[f"{name}_{stride}"]) for stride in strides]
-        return ops.concatenate([ops.reshape(p, (ops.shape(p)[0], -1, p.shape[-1])) for p in parts], axis=1)
-
-    logits = flat(outputs, "score")[..., 0]
-    ratio, giou = losses.iou(losses.xyxy(flat(targets, "box")), losses.xyxy(flat(outputs, "box")))
-    plate, care = flat(targets, "plate"), flat(targets, "care")[..., 0]
+    logits = losses.flat(outputs, "score", 1)[..., 0]
+    ratio, giou = losses.iou(losses.xyxy(losses.flat(targets, "box", 4)), losses.xyxy(losses.flat(outputs, "box", 4)))
+    plate, care = losses.flat(targets, "plate", MAX_PLATES), losses.flat(targets, "care", 1)[..., 0]
     quality = ops.stop_gradient(assign(plate, ops.sigmoid(logits), ratio))
     total = ops.maximum(ops.sum(quality), 1.0)
     answering = losses.float32(quality > 0)
     scored = losses.cross_entropy(quality, logits) * ops.maximum(care, answering)
-    misplaced = ops.sum(losses.smooth_l1(flat(targets, "corners"), flat(outputs, "corners")), axis=-1)
-    known = quality * flat(targets, "corner_weight")[..., 0]
+    misplaced = ops.sum(
+        losses.smooth_l1(losses.flat(targets, "corners", 8), losses.flat(outputs, "corners", 8)), axis=-1
+    )
+    known = quality * losses.flat(targets, "corner_weight", 1)[..., 0]
     return {
         "score": ops.sum(scored) / total,
         "box": BOX_WEIGHT * ops.sum(quality * (1 - giou)) / total,

@@ -31,24 +31,11 @@ def main(
 def train_detector(
     data: Path, out: Path, work: Path, settings: params.TrainDetector, seed: int, start: Path | None
 ) -> None:
-    import keras
-
-    from pipeline import fitting
     from pipeline.detectors import training
 
-    keras.utils.set_random_seed(seed)
-    network = training.build(settings)
     if start is None and settings.weights == "shipped":
         start = checkpoints.SHIPPED / "detector"
-    seen = frozenset((data / "train" / "seen.txt").read_text(encoding="utf-8").split())
-    if start is not None:
-        training.load(network, settings, start)
-        seen |= checkpoints.read_seen(start)
-    fingerprint = fitting.fingerprint(data, settings.model_dump(), seed, [start])
-    history = training.train(network, data, settings, seed, work, fingerprint)
-    fitting.write_history(out / "history.csv", history)
-    checkpoints.save(out, fitting.variables(network), training.card(network, settings, history), seen)
-    print(f"{out}: {network.count_params():,} parameters, {len(history)} epochs")
+    training.run(data, out, work, settings, seed, start)
 
 
 if __name__ == "__main__":

@@ -32,25 +32,11 @@ def main(
 def train_student(
     data: Path, teacher: Path, out: Path, work: Path, settings: params.TrainDetector, seed: int, start: Path | None
 ) -> None:
-    import keras
-
-    from pipeline import fitting
     from pipeline.detectors import training
 
-    keras.utils.set_random_seed(seed)
-    network = training.build(settings)
     if start is None and settings.weights == "shipped":
         start = checkpoints.SHIPPED / "student"
-    # What the teacher has seen, it passes on.
-    seen = frozenset((data / "train" / "seen.txt").read_text(encoding="utf-8").split()) | checkpoints.read_seen(teacher)
-    if start is not None:
-        training.load(network, settings, start)
-        seen |= checkpoints.read_seen(start)
-    fingerprint = fitting.fingerprint(data, settings.model_dump(), seed, [start, teacher])
-    history = training.train(network, data, settings, seed, work, fingerprint, training.teacher(teacher, settings))
-    fitting.write_history(out / "history.csv", history)
-    checkpoints.save(out, fitting.variables(network), training.card(network, settings, history), seen)
-    print(f"{out}: {network.count_params():,} parameters, {len(history)} epochs")
+    training.run(data, out, work, settings, seed, start, teacher)
 
 
 if __name__ == "__main__":

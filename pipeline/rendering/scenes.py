@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from pipeline.records import Plate, Quad
-from pipeline.rendering import layouts, wear
+from pipeline.rendering import wear
 from pipeline.rendering.backdrops import draw_backdrop, stamp_time
+from pipeline.rendering.catalogue import Catalogue
 from pipeline.rendering.fonts import FontBook
 from pipeline.rendering.pasting import lay, paste_plate, plate_alpha
 from pipeline.rendering.perspective import Corners, homography, random_quad, rectangle, through
@@ -86,7 +87,7 @@ def _park(rng: np.random.Generator, image: RGB, count: int, book: FontBook) -> l
         most = MAX_WIDTH if count == 1 else 0.55 * strip / width
         least = max(MIN_WIDTH if rng.random() < 0.15 else 2 * MIN_WIDTH, 12 / width)
         share = math.exp(rng.uniform(math.log(least), math.log(most)))
-        plate = render_plate(rng, layouts.choose(rng), None, 64 if share * width < 130 else 112, book)
+        plate = render_plate(rng, Catalogue.shipped().choose(rng), None, 64 if share * width < 130 else 112, book)
         aspect = plate.image.shape[1] / plate.image.shape[0]
         seen = share * width * min(1.0, aspect / 3.0)
         vehicle = draw_vehicle(rng, max(24, round(min(seen * 1.3, 260))), aspect, book)

@@ -21,8 +21,8 @@ Points = NDArray[np.float64]  # (N, 2) x, y
 
 HEIGHT = 96  # rows of a finished glyph mask, from cap line to baseline
 VARIETY = 160  # styles of each family
-FAMILIES = ("din", "fe", "wright", "die", "cn", "free")
-_ONES = {"wright": (0.35, 0.5, 0.15), "die": (0.2, 0.45, 0.35)}  # chances of a bare, flagged, footed 1
+FAMILIES = ("din", "fe", "wright", "die", "cn", "free", "wide")
+_ONES = {"wright": (0.5, 0.38, 0.12), "die": (0.2, 0.45, 0.35)}  # chances of a bare, flagged, footed 1
 _SUPER = 3  # glyphs are drawn this many times larger, then averaged
 _TURN_STEPS = 9
 _WIDTHS = {"I": 0.42, "1": 0.7, "M": 1.18, "W": 1.32, "J": 0.88, "L": 0.9, "E": 0.92, "F": 0.9, "T": 0.98, "Q": 1.02}
@@ -76,6 +76,7 @@ def style(family: str, index: int) -> Style:
         "wright": (u(0.54, 0.68), u(0.15, 0.19), u(0.55, 0.9), u(0.25, 0.45), u(2.0, 2.8), 0.1, 0.6),
         "die": (u(0.40, 0.58), u(0.09, 0.14), u(0.8, 1.0), u(0.35, 0.6), u(2.0, 2.4), 0.75, 0.5),
         "cn": (u(0.44, 0.54), u(0.10, 0.14), u(0.7, 1.0), u(0.26, 0.5), u(2.0, 2.6), 0.2, 0.8),
+        "wide": (u(0.66, 1.0), u(0.09, 0.17), u(0.4, 0.9), u(0.4, 0.9), u(2.0, 3.4), 0.35, 0.5),
         "free": (u(0.40, 0.80), u(0.08, 0.22), u(0.35, 1.0), u(0.2, 1.0), u(2.0, 3.2), 0.35, 0.4),
     }[family]
     return Style(

@@ -15,8 +15,8 @@ import numpy as np
 from pipeline import images
 from pipeline.params import Synthetic
 from pipeline.records import Box, Plate, Sample
+from pipeline.rendering.cropping import render_crop
 from pipeline.rendering.fonts import FontBook
-from pipeline.rendering.plates import render_crop
 from pipeline.rendering.scenes import render_scene
 from pipeline.sources.base import Track, keep_picture, silently
 
@@ -44,9 +44,9 @@ def _scene(seed: int, number: int, settings: Synthetic, out: Path) -> Sample:
 
 def _crop(seed: int, number: int, out: Path) -> Sample:
     rng = np.random.default_rng([seed, _CROP, number])
-    crop, text, region, rows = render_crop(rng, fonts=FontBook.reproducible())
+    crop, drawn = render_crop(rng, fonts=FontBook.reproducible())
     height, width = crop.shape[:2]
-    plate = Plate(Box(0.0, 0.0, float(width), float(height)), text=text, region=region, rows=rows)
+    plate = Plate(Box(0.0, 0.0, float(width), float(height)), text=drawn.text, region=drawn.region, rows=drawn.rows)
     return _kept(images.encode_png(crop), out, f"crops/crop{number:06d}.png", (plate,), "crop")
 
 

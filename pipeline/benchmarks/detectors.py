@@ -11,18 +11,18 @@ within a run and not between machines.
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
-import numpy as np
 import typer
 from rich.progress import track
 
 from pipeline import metrics
 from pipeline.benchmarks.foreign import ForeignDetector
+from pipeline.benchmarks.pages import figure, heading, line, show, thread_count
+from pipeline.benchmarks.timing import THREADS, in_turns
 from pipeline.bundle import Bundle, Precision
 from pipeline.checkpoints import SHIPPED
 from pipeline.detectors.detector import Detector
@@ -32,10 +32,9 @@ from pipeline.metrics import Bootstrap, Case
 from pipeline.records import Detection, Sample
 
 FLOOR = 0.01  # AP looks at detections far below the working point
-TIMED, ROUNDS, BATCH = 12, 5, 16  # photos that are timed, how often, and in one call for throughput
-THREADS = (1, 2)
+TIMED, BATCH = 12, 16  # photos that are timed, and in one call for throughput
 HEIGHTS = ((0.0, 16.0), (16.0, 32.0), (32.0, float("inf")))  # pixels of a plate
-BEGIN, END = "<!-- bench-detector: begin -->", "<!-- bench-detector: end -->"
+BENCHMARK = "bench-detector"
 
 Row = dict[str, Any]
 
@@ -93,13 +92,13 @@ def main(
             raise ValueError(f"no photo of {source or 'any source'} stands in the split {split} of {curated}")
         measured = measure(contenders, labels, photos, Bootstrap(bootstrap, 7))
     except (ValueError, OSError) as error:
-        raise SystemExit(f"bench-detector: {error}") from None
+        raise SystemExit(f"{BENCHMARK}: {error}") from None
     page = table(measured, source or "all sources", split, labels)
     with replacing(out) as file:
         file.write(page)
     write_json(out.with_suffix(".json"), [as_row(one) for one in measured])
     if readme is not None:
-        show(readme, brief(measured))
+        show(readme, BENCHMARK, brief(measured))
     print(page)
 
 
@@ -201,19 +200,6 @@ def _together(finder: Finder, photos: Sequence[RGB], min_score: float) -> Callab
     return lambda: finder.detect(photos, min_score)
 
 
-def in_turns(tasks: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each task, all of them run one after the other, ROUNDS times, after one round to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for task in tasks.values():
-        task()
-    for _ in range(ROUNDS):
-        for name, task in tasks.items():
-            start = time.perf_counter()
-            task()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in seconds.items()}
-
-
 def as_row(one: Measured) -> Row:
     return {
         "name": one.name,
@@ -232,24 +218,24 @@ def table(measured: Sequence[Measured], source: str, split: str, labels: Mapping
     for name, title in (("original", "Labels as published"), ("corrected", "Labels as corrected by eye")):
         plates = measured[0].accuracy[name]["plates"]
         heights = list(measured[0].accuracy[name]["ap50_by_height"])
-        heading = ["detector", "AP50", "AP50-95", "recall, IoU 0.5", "recall, IoU 0.7", "corner error"]
+        columns = ["detector", "AP50", "AP50-95", "recall, IoU 0.5", "recall, IoU 0.7", "corner error"]
         lines += [
             f"**{title}** ({plates} plates)",
             "",
-            *_heading([*heading, *(f"AP50, plates of {height}" for height in heights)]),
+            *heading([*columns, *(f"AP50, plates of {height}" for height in heights)]),
             *(_accuracy_line(one, one.accuracy[name], heights) for one in measured),
             "",
         ]
     lines += [
         f"**Time** ({platform.machine()}, ONNX Runtime; relative to the first row within this run)",
         "",
-        *_heading(
+        *heading(
             [
                 "detector",
                 "MB",
-                *(f"ms, {n} thread{'s'[: n > 1]}" for n in THREADS),
+                *(f"ms, {thread_count(n)}" for n in THREADS),
                 "relative",
-                *(f"photos/s in sixteens, {n} thread{'s'[: n > 1]}" for n in THREADS),
+                *(f"photos/s in sixteens, {thread_count(n)}" for n in THREADS),
             ]
         ),
         *(_time_line(one, measured[0]) for one in measured),
@@ -260,43 +246,31 @@ def table(measured: Sequence[Measured], source: str, split: str, labels: Mapping
 def brief(measured: Sequence[Measured]) -> str:
     """One line for each detector: what it finds on both sets of labels, and what it costs."""
     names = ["detector", "AP50", "AP50-95", "recall, IoU 0.7", "AP50 corrected", "corner error", "ms", "MB"]
-    lines = _heading(names)
+    lines = heading(names)
     for one in measured:
         published, corrected = one.accuracy["original"], one.accuracy["corrected"]
         corners = corrected["corner_error"]["mean"]
         cells = [
             one.name,
-            *(_figure(published, name) for name in ("ap50", "ap50_95", "recall_70")),
-            _figure(corrected, "ap50"),
+            *(figure(published, name) for name in ("ap50", "ap50_95", "recall_70")),
+            figure(corrected, "ap50"),
             "-" if corners is None else f"{corners:.3f}",
             f"{one.milliseconds[THREADS[0]]:.0f}",
             f"{one.megabytes:.1f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(line(cells))
     return "\n".join(lines) + "\n"
-
-
-def _heading(names: Sequence[str]) -> list[str]:
-    return [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
 
 
 def _accuracy_line(one: Measured, row: Row, heights: Sequence[str]) -> str:
     corners = row["corner_error"]["mean"]
     cells = [
         one.name,
-        *(_figure(row, name) for name in ("ap50", "ap50_95", "recall", "recall_70")),
+        *(figure(row, name) for name in ("ap50", "ap50_95", "recall", "recall_70")),
         "-" if corners is None else f"{corners:.3f}",
-        *(_figure(row["ap50_by_height"][height], "ap50") for height in heights),
+        *(figure(row["ap50_by_height"][height], "ap50") for height in heights),
     ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _figure(row: Row, name: str) -> str:
-    value, interval = row[name], row["interval"][name]
-    if value is None:
-        return "-"
-    low, high = interval["low"], interval["high"]
-    return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return line(cells)
 
 
 def _time_line(one: Measured, first: Measured) -> str:
@@ -308,17 +282,7 @@ def _time_line(one: Measured, first: Measured) -> str:
         f"{relative:.2f}",
         *(f"{one.photos_a_second[n]:.0f}" for n in THREADS),
     ]
-    return f"| {' | '.join(cells)} |"
-
-
-def show(page: Path, text: str) -> None:
-    """Puts the table between the two marks of a page; ValueError where it has none."""
-    whole = page.read_text(encoding="utf-8")
-    if BEGIN not in whole or END not in whole.split(BEGIN, 1)[1]:
-        raise ValueError(f"{page} has no {BEGIN} ... {END} to put the table between")
-    before, rest = whole.split(BEGIN, 1)
-    with replacing(page) as file:
-        file.write(f"{before}{BEGIN}\n{text}{END}{rest.split(END, 1)[1]}")
+    return line(cells)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from pipeline.benchmarks.detectors import in_turns
+from pipeline.benchmarks.timing import in_turns
 from pipeline.bundle import Bundle, Network, Precision
 from pipeline.checkpoints import SHIPPED
 from pipeline.detectors import refining

@@ -7,12 +7,14 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.benchmarks import detectors
-from pipeline.benchmarks.detectors import BEGIN, END, Contender, Measured
+from pipeline.benchmarks.detectors import Contender, Measured
+from pipeline.benchmarks.pages import marks
 from pipeline.images import encode_png, sha256
 from pipeline.manifest import write_manifest
 from pipeline.metrics import Bootstrap
 from pipeline.records import Box, Detection, Plate, Quad, Sample
 
+BEGIN, END = marks(detectors.BENCHMARK)
 TRUE, LOOSE = Box(20, 20, 60, 30), Box(14, 14, 66, 36)
 
 
@@ -64,15 +66,6 @@ def test_only_what_was_asked_for_is_measured(tmp_path) -> None:
     assert detectors.chosen(samples, "other", "all") == []
 
 
-def test_tasks_take_turns_and_the_median_counts(monkeypatch) -> None:
-    clock = iter(range(1000))
-    monkeypatch.setattr(detectors.time, "perf_counter", lambda: float(next(clock)))
-    order: list[str] = []
-    seconds = detectors.in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")})
-    assert order == ["a", "b"] * (detectors.ROUNDS + 1)
-    assert seconds == {"a": 1.0, "b": 1.0}
-
-
 def test_the_whole_run_writes_table_figures_and_page(tmp_path, tiny_bundle) -> None:
     curated(tmp_path)
     readme = tmp_path / "README.md"
@@ -101,16 +94,6 @@ def test_the_whole_run_writes_table_figures_and_page(tmp_path, tiny_bundle) -> N
     assert "no photo of nowhere stands in the split test" in str(missing.exception)
 
 
-def test_a_page_without_marks_is_left_as_it_is(tmp_path) -> None:
-    page = tmp_path / "README.md"
-    page.write_text("nothing here\n")
-    with pytest.raises(ValueError, match="has no <!-- bench-detector: begin -->"):
-        detectors.show(page, "table")
-    assert page.read_text() == "nothing here\n"
-
-
-def test_a_figure_that_is_missing_is_a_dash() -> None:
-    row = {"ap50": None, "interval": {"ap50": {"low": None, "high": None}}}
-    assert detectors._figure(row, "ap50") == "-"
+def test_time_is_relative_to_the_first_row() -> None:
     one = Measured("a", 1.0, {}, {1: 20.0, 2: 11.0}, {1: 50.0, 2: 90.0})
     assert "| 0.50 |" in detectors._time_line(one, Measured("b", 2.0, {}, {1: 40.0}, {}))

@@ -3,7 +3,8 @@
 #   make test   lint, types and the fast tests; what CI runs first (`make check` is the same)
 #   make mlflow MLflow's page over the project's own runs, until Ctrl-C
 #   make bench-detector   every detector that ships, and ONNX=path, on the pictures of SOURCE that the last run curated
-# and `make setup`, `make format`, `make lock`.
+#   make bench-reader     every reader that ships, Tesseract, RapidOCR and ONNX=path:alphabet, on its plates; SPLIT=test or all
+# and `make setup`, `make rapidocr`, `make format`, `make lock`.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -24,10 +25,10 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 PORT ?= 5000
 
-.PHONY: help run mlflow bench-detector test check setup debian lint types tests format lock
+.PHONY: help run mlflow bench-detector bench-reader test check setup rapidocr debian lint types tests format lock
 
 help:
-	@sed -n '1,6s/^# \?//p' Makefile
+	@sed -n '1,7s/^# \?//p' Makefile
 
 run: setup
 	@dvc repro
@@ -41,6 +42,11 @@ SOURCE ?= kaggle
 bench-detector: setup
 	@python -m pipeline.benchmarks.detectors --source $(SOURCE) $(addprefix --model ,$(MODEL)) $(addprefix --onnx ,$(ONNX)) \
 		--out docs/bench-detector-$(SOURCE).md $(addprefix --readme ,$(README))
+
+SPLIT ?= test
+bench-reader: setup
+	@python -m pipeline.benchmarks.readers --source $(SOURCE) --split $(SPLIT) $(addprefix --model ,$(MODEL)) \
+		$(addprefix --onnx ,$(ONNX)) --out docs/bench-reader-$(SOURCE).md $(addprefix --readme ,$(README))
 
 test check: lint types tests
 
@@ -88,6 +94,15 @@ $(READY): | debian
 	$(UV) pip install -q --no-deps --no-build-isolation -e .
 	rm -f .venv/ready-*
 	touch $@
+
+# RapidOCR, for `--reader rapidocr`: without its dependencies, as it asks for opencv-python, which overwrites the folder cv2
+# of our opencv-python-headless. What else it needs that requirements.lock lacks is listed here. `make setup` takes it away
+# again whenever the lock file or pyproject.toml changes.
+RAPIDOCR := rapidocr-onnxruntime==1.4.4 pyclipper==1.4.0 shapely==2.1.2
+rapidocr: setup
+	@$(UV) pip install -q --no-deps $(RAPIDOCR) 2>.venv/uv.log ||
+		.venv/uv/bin/pip --python .venv/bin/python install -q --disable-pip-version-check --no-deps $(RAPIDOCR)
+	python -c 'import cv2, rapidocr_onnxruntime'
 
 # New versions of everything that pyproject.toml allows: `rm requirements.lock` first; else only what it needs changes.
 lock:

@@ -13,7 +13,7 @@ from pipeline.manifest import write_json
 
 Precision = Literal["float", "int8"]
 Network = Literal["detector", "fast", "refiner", "reader"]  # fast: the small detector, a student of the other
-VERSION = 2  # 1 wrote boxes as distances to four sides
+VERSION = 3  # 2 had a reader without decoder, regions and calibration
 
 
 class BundleError(ValueError):

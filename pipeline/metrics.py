@@ -22,6 +22,7 @@ from rapidfuzz.distance import Levenshtein
 from scipy import stats
 
 from pipeline import alphabet, boxes
+from pipeline.calibration import expected_error
 from pipeline.manifest import plate_to_row
 from pipeline.records import Detection, Plate, Quad, Reading, Sample
 
@@ -55,7 +56,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one true plate. `truth` is None where no certain text is known."""
+    """What became of one true plate. `truth` is None where no certain text is known.
+
+    `labelled` and `detected` are the readers' texts, or the guesses of their no-reads; `sure` the scores of `labelled`,
+    and `given` whether it was a text.
+    """
 
     sample: Sample
     plate: Plate
@@ -63,11 +68,13 @@ class Outcome:
     detection: Detection | None
     labelled: Mapping[str, str]
     detected: Mapping[str, str]
+    sure: Mapping[str, float] = field(default_factory=dict)
+    given: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Ghost:
-    """A detection at or above the working point that matches no plate, and what was read on it."""
+    """A detection at or above the working point that matches no plate, and the texts given for it."""
 
     sample: Sample
     detection: Detection
@@ -151,7 +158,7 @@ def outcomes(cases: Iterable[Case], min_score: float) -> tuple[list[Outcome], li
         detections = case.confident(min_score)
         matched = match(box_array(case.sample.plates), box_array(detections), 0.5)
         read = {
-            name: [alphabet.readable(reading.text) for reading in readings] for name, readings in case.found.items()
+            name: [alphabet.readable(reading.best) for reading in readings] for name, readings in case.found.items()
         }
         finder = {int(plate): index for index, plate in enumerate(matched) if plate >= 0}
         for index, plate in enumerate(case.sample.plates):
@@ -163,15 +170,18 @@ def outcomes(cases: Iterable[Case], min_score: float) -> tuple[list[Outcome], li
                     truth=certain_text(plate),
                     detection=None if at is None else detections[at],
                     labelled={
-                        name: alphabet.readable(by_plate[index].text)
+                        name: alphabet.readable(by_plate[index].best)
                         for name, by_plate in case.labelled.items()
                         if index in by_plate
                     },
                     detected={} if at is None else {name: texts[at] for name, texts in read.items()},
+                    sure={name: own[index].score for name, own in case.labelled.items() if index in own},
+                    given={name: bool(own[index].text) for name, own in case.labelled.items() if index in own},
                 )
             )
         for at in np.flatnonzero(matched < 0):
-            ghosts.append(Ghost(case.sample, detections[at], {name: texts[at] for name, texts in read.items()}))
+            given = {name: alphabet.readable(readings[at].text) for name, readings in case.found.items()}
+            ghosts.append(Ghost(case.sample, detections[at], given))
     return results, ghosts
 
 
@@ -446,8 +456,27 @@ def reader_metrics(results: Sequence[Outcome], reader: str, bootstrap: Bootstrap
     detected = [(o.sample.group, o.truth, o.detected[reader]) for o in results if o.truth and reader in o.detected]
     return {
         "labelled": text_metrics(labelled, bootstrap, "no plate with a certain text"),
+        "answers": answers(results, reader, bootstrap),
         "detected": text_metrics(detected, bootstrap, "no found plate with a certain text"),
     }
+
+
+def answers(results: Sequence[Outcome], reader: str, bootstrap: Bootstrap) -> dict[str, Any]:
+    """How a reader knows what it doesn't know, on labelled crops: the share of plates that it gives a text for, how
+    much of that is wrong, and the calibration error of its scores."""
+    chosen = [o for o in results if o.truth and reader in o.labelled]
+    shares = {
+        "given": ratio([(o.sample.group, o.given[reader], 1) for o in chosen], bootstrap, "no plate with a text"),
+        "given_wrong": ratio(
+            [(o.sample.group, o.labelled[reader] != o.truth, 1) for o in chosen if o.given[reader]],
+            bootstrap,
+            "no text was given",
+        ),
+    }
+    scores = np.array([o.sure[reader] for o in chosen])
+    right = np.array([o.labelled[reader] == o.truth for o in chosen], np.bool_)
+    error = round(expected_error(scores, right), 4) if chosen else None
+    return section(shares, n=len(chosen), calibration_error=error)
 
 
 def end_to_end(
@@ -456,7 +485,7 @@ def end_to_end(
     """Plates of photos that are found at IoU 0.5 and read exactly.
 
     `found_and_read` is their share of the plates with a certain text; `exact` also holds every false reading (a text
-    read where no plate is) against the recogniser: right / (plates + false readings).
+    given where no plate is) against the recogniser: right / (plates + false readings).
     """
     missing = "no plate with a certain text on a photo"
     plates = [

@@ -137,11 +137,13 @@ class TrainRefiner(Strict):
 class TrainReader(Strict):
     weights: Literal["shipped", "none"]
     width: Positive  # channels of the first block; later ones are multiples
+    decoder: Literal["ctc", "slots", "attention"]
     epochs: Annotated[int, Field(ge=0)]
     batch_size: Positive
     learning_rate: float
     patience: Positive
     ema: Fraction
+    precision: Literal["float32", "bfloat16"]  # that training computes in; weights are kept in float32
 
 
 class Export(Strict):
@@ -155,6 +157,7 @@ class Evaluate(Strict):
     min_score: Fraction  # detections below are not read, and count neither for precision nor recall
     bootstrap: Positive
     tesseract: bool
+    rapidocr: bool  # a third opinion on every plate, for the queue too; needs the optional package
     worst: Positive  # cases in the picture of the worst
 
 

@@ -15,10 +15,11 @@ from pipeline.bundle import Bundle, Precision
 from pipeline.detectors.detector import Detector as NetworkDetector
 from pipeline.images import RGB, rectify
 from pipeline.readers.reader import NetworkReader, Reader
+from pipeline.readers.syntax import SettlingReader
 from pipeline.readers.tesseract import TesseractReader
 from pipeline.records import Box, Detection, Quad, Recognition
 
-ReaderName = Literal["network", "tesseract"]
+ReaderName = Literal["network", "tesseract", "rapidocr"]
 
 MIN_SCORE = 0.4  # of a detection: the best end-to-end figure on the val split (docs/experiments.md)
 ACROSS, DOWN = 0.02, 0.04  # of a plate's width and height, added on each side: the middle of what the reader trained on
@@ -46,17 +47,28 @@ class Recognizer:
         precision: Precision = "float",
         reader: ReaderName = "network",
         fast: bool = False,
+        region: str | None = None,
+        min_text_score: float | None = None,
     ) -> Self:
         """The networks of a folder with a bundle.json; `threads` 0 leaves their number to the runtime.
 
-        `fast` takes the small detector in place of the large one.
+        `fast` takes the small detector in place of the large one. `region` is a country's code: characters that look
+        alike are then settled by what its plates can say. Readings less sure than `min_text_score` are no-reads; None
+        takes the threshold that was chosen on validation.
         Raises BundleError, or another ValueError of the part that fails, with a sentence for the user.
         """
         bundle = Bundle.load(bundle_dir)
         detector = NetworkDetector(bundle, threads=threads, precision=precision, network="fast" if fast else "detector")
+        chosen: Reader
         if reader == "tesseract":
-            return cls(detector, TesseractReader(threads))
-        return cls(detector, NetworkReader(bundle, threads=threads, precision=precision))
+            chosen = TesseractReader(threads)
+        elif reader == "rapidocr":
+            from pipeline.readers.rapidocr import RapidOcrReader
+
+            chosen = RapidOcrReader(threads)
+        else:
+            chosen = NetworkReader(bundle, threads=threads, precision=precision, min_score=min_text_score)
+        return cls(detector, SettlingReader(chosen, region) if region else chosen)
 
     def recognize(self, images: list[RGB], min_score: float = MIN_SCORE) -> list[list[Recognition]]:
         """For each image, in order, its plates with their readings, best detection first.

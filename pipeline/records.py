@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Point = tuple[float, float]
@@ -138,16 +138,32 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A plate as a reader reads it; an empty text is a no-read. One score in [0, 1] for each character."""
+    """A plate as a reader reads it; an empty text is a no-read, of which `guess` keeps the best guess.
+
+    `score` in [0, 1] is the probability that the text, or else the guess, is right; so is each character's.
+    """
 
     text: str
     score: float
     char_scores: tuple[float, ...] = field(default=())
     region: str | None = None
+    guess: str = ""
 
     def __post_init__(self) -> None:
-        if self.char_scores and len(self.char_scores) != len(self.text):
-            raise ValueError(f"{len(self.char_scores)} scores for {len(self.text)} characters")
+        if self.text and self.guess:
+            raise ValueError("a reading with a text keeps no guess beside it")
+        if self.char_scores and len(self.char_scores) != len(self.best):
+            raise ValueError(f"{len(self.char_scores)} scores for {len(self.best)} characters")
+
+    @property
+    def best(self) -> str:
+        """The text, or the guess of a no-read: what accuracy is measured on."""
+        return self.text or self.guess
+
+    def answered_from(self, min_score: float) -> Reading:
+        """The same reading as a text if it is at least so sure, else as a no-read with a guess."""
+        sure = self.score >= min_score
+        return replace(self, text=self.best if sure else "", guess="" if sure else self.best)
 
 
 @dataclass(frozen=True, slots=True)

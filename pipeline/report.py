@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import jinja2
@@ -26,10 +26,12 @@ from pipeline.images import RGB, encode_jpeg, read_image, rectify
 from pipeline.manifest import replacing, replacing_folder
 from pipeline.metrics import Case, Ghost, Outcome
 from pipeline.records import Box, Quad
+from pipeline.rendering.lookalikes import beside
 
 TRUTH, PREDICTION = (46, 160, 67), (218, 54, 51)  # green and red, RGB
 TILE_WIDTH, TILE_HEIGHT, STRIP_HEIGHT, CAPTION_HEIGHT = 360, 270, 56, 44  # pixels
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
+LOOKALIKES = 36  # real crops, and as many rendered ones, in one picture
 _INK = "#010203"  # stands for the page's own text colour in the figures
 _COLOURS = ("#3b82c4", "#d98324", "#7a5fb5", "#4c9f70")
 _STYLE: dict[Any, Any] = {
@@ -49,7 +51,9 @@ _STYLE: dict[Any, Any] = {
     "grid.alpha": 0.12,
     "legend.frameon": False,
 }
-READER_NAMES = {"network": "our reader", "tesseract": "Tesseract"}
+Item = TypeVar("Item")
+
+READER_NAMES = {"network": "our reader", "tesseract": "Tesseract", "rapidocr": "RapidOCR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def write(
     command: str,
     model: Mapping[str, Any],
 ) -> None:
-    """Writes folder/index.html, worst.jpg and sample.jpg; an earlier report there is replaced as a whole.
+    """Writes folder/index.html, worst.jpg, sample.jpg and rendered.jpg; an earlier report there is replaced as a whole.
 
     `document` is metrics.evaluate's; `images` the folder that the samples' paths are relative to; `worst` the number of
     cases in the picture of the worst; `model` the bundle.json. Raises ImageError where a picture cannot be read.
@@ -96,9 +100,16 @@ def write(
     bad = [item for item in ordered if item.badness > 0][:worst]
     fair = evenly(ordered[::-1], max(1, worst // 2))
     tiles = {"worst": [draw(item, images) for item in bad], "sample": [draw(item, images) for item in fair]}
-    page = render(document, cases, tiles, command=command, model=model)
+    real = [
+        crop
+        for case in evenly(sorted(test, key=lambda case: case.sample.id), LOOKALIKES)
+        for crop in _read(case, images)
+    ]
+    lookalikes = beside(real[:LOOKALIKES], seed=0)
+    page = render(document, cases, tiles, lookalikes, command=command, model=model)
     with replacing_folder(folder) as fresh:
         (fresh / "index.html").write_text(page, encoding="utf-8")
+        (fresh / "rendered.jpg").write_bytes(encode_jpeg(lookalikes))
         for name, chosen in tiles.items():
             (fresh / f"{name}.jpg").write_bytes(encode_jpeg(sheet(chosen)))
 
@@ -107,6 +118,7 @@ def render(
     document: Mapping[str, Any],
     cases: Sequence[Case],
     tiles: Mapping[str, Sequence[Tile]],
+    lookalikes: RGB,
     *,
     command: str,
     model: Mapping[str, Any],
@@ -120,6 +132,7 @@ def render(
         document=document,
         figures=figures(document, cases),
         tiles=tiles,
+        lookalikes=lookalikes,
         command=command,
         model={part: _scalars(settings) for part, settings in model.items()},
         names=READER_NAMES,
@@ -357,7 +370,7 @@ def _weigh(outcome: Outcome) -> tuple[float, str]:
     return min(1.0, Levenshtein.normalized_distance(outcome.truth, read)), "misread" if read else "not read"
 
 
-def evenly(items: Sequence[Judged], count: int) -> list[Judged]:
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
     """`count` of the items at even steps, both ends included: a fair sample of an ordered list."""
     if len(items) <= count:
         return list(items)
@@ -384,6 +397,17 @@ def draw(judged: Judged, images: Path) -> Tile:
         for read in [outcome.detected if sample.kind == "photo" else outcome.labelled]
     ]
     return Tile(sample.image, picture, strip, judged.problems, tuple(lines))
+
+
+def _read(case: Case, images: Path) -> list[tuple[RGB, str]]:
+    """The plates of a case whose text is known, upright, with the text."""
+    chosen = [(plate, text) for plate in case.sample.plates if (text := metrics.certain_text(plate))]
+    if not chosen:
+        return []
+    image = read_image(images / case.sample.image)
+    if case.sample.kind == "crop":
+        return [(image, text) for _, text in chosen]
+    return [(rectify(image, plate.quad or Quad.of_box(plate.box), STRIP_HEIGHT), text) for plate, text in chosen]
 
 
 def _outline(picture: RGB, quad: Quad, scale: float, colour: tuple[int, int, int]) -> None:

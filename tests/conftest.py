@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 from pipeline.alphabet import CHARACTERS
 
 OPSET = [helper.make_opsetid("", 18)]
+REGIONS = ("DE", "GB", "ZZ")
 
 
 def _network(path, nodes, inputs, outputs, constants):
@@ -72,7 +73,7 @@ def _refiner(path):
 
 
 def _reader(path):
-    """Reads AB12 on everything."""
+    """Reads AB12 on everything, and takes it for British."""
     logits = np.zeros((1, 8, len(CHARACTERS) + 1), np.float32)
     for step, character in enumerate("AB12"):
         logits[0, 2 * step, CHARACTERS.index(character)] = 12
@@ -81,22 +82,30 @@ def _reader(path):
         helper.make_node("ReduceMean", ["crop", "axes"], ["mean"], keepdims=0),
         helper.make_node("Reshape", ["mean", "shape"], ["column"]),
         helper.make_node("Mul", ["column", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "text"], ["logits"]),
+        helper.make_node("Add", ["nothing", "text"], ["ctc"]),
+        helper.make_node("Reshape", ["mean", "row"], ["rows"]),
+        helper.make_node("Mul", ["rows", "zero"], ["none"]),
+        helper.make_node("Add", ["none", "where"], ["region"]),
     ]
     constants = {
         "axes": np.array([1, 2, 3], np.int64),
         "shape": np.array([-1, 1, 1], np.int64),
         "zero": np.float32(0),
         "text": logits,
+        "row": np.array([-1, 1], np.int64),
+        "where": np.array([[0, 9, 0]], np.float32),
     }
     crop = helper.make_tensor_value_info("crop", TensorProto.FLOAT, ["b", 64, 192, 1])
-    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["b", 8, len(CHARACTERS) + 1])
-    _network(path, nodes, [crop], [output], constants)
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", *shape])
+        for name, shape in (("ctc", (8, len(CHARACTERS) + 1)), ("region", (len(REGIONS),)))
+    ]
+    _network(path, nodes, [crop], outputs, constants)
 
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory):
-    """A folder with bundle.json: finds a plate on white places, and reads AB12 on it."""
+    """A folder with bundle.json: finds a plate on white places, and reads the British AB12 on it."""
     folder = tmp_path_factory.mktemp("bundle")
     _detector(folder / "detector.onnx")
     _refiner(folder / "refiner.onnx")
@@ -104,11 +113,16 @@ def tiny_bundle(tmp_path_factory):
     detector, refiner, reader = names = ("detector.onnx", "refiner.onnx", "reader.onnx")
     finder = {"float": detector, "int8": detector, "resolution": 512, "stride": 8, "head": "corner"}
     bundle = {
-        "version": 2,
+        "version": 3,
         "detector": finder,
         "fast": finder,
         "refiner": {"float": refiner, "int8": refiner},
-        "reader": {"float": reader, "int8": reader, "height": 64, "width": 192, "alphabet": CHARACTERS},
+        "reader": {
+            **{"float": reader, "int8": reader, "height": 64, "width": 192, "alphabet": CHARACTERS},
+            "decoder": "ctc",
+            "regions": REGIONS,
+            "calibration": {"slope": 1.0, "intercept": 0.0, "threshold": 0.5},
+        },
         "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
     }
     (folder / "bundle.json").write_text(json.dumps(bundle))

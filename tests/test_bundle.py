@@ -70,12 +70,12 @@ def test_a_file_that_is_not_there_cannot_be_sealed(folder, name: str) -> None:
 
 DAMAGED = {
     "no bundle": (lambda folder: (folder / "bundle.json").unlink(), "no bundle.json here"),
-    "not JSON": (lambda folder: (folder / "bundle.json").write_text('{"version": 2'), "is damaged"),
+    "not JSON": (lambda folder: (folder / "bundle.json").write_text('{"version": 3'), "is damaged"),
     "other bytes": (lambda folder: (folder / "bundle.json").write_bytes(b"\xff\xfe"), "is damaged"),
-    "a list": (lambda folder: (folder / "bundle.json").write_text("[]"), "not of version 2"),
-    "no version": (lambda folder: rewrite(folder, without("version")), "not of version 2"),
-    "an earlier version": (lambda folder: rewrite(folder, with_(version=1)), "not of version 2"),
-    "a later version": (lambda folder: rewrite(folder, with_(version=3)), "not of version 2"),
+    "a list": (lambda folder: (folder / "bundle.json").write_text("[]"), "not of version 3"),
+    "no version": (lambda folder: rewrite(folder, without("version")), "not of version 3"),
+    "an earlier version": (lambda folder: rewrite(folder, with_(version=2)), "not of version 3"),
+    "a later version": (lambda folder: rewrite(folder, with_(version=4)), "not of version 3"),
     "no detector": (lambda folder: rewrite(folder, without("detector")), "lacks 'detector'"),
     "no fast detector": (lambda folder: rewrite(folder, without("fast")), "lacks 'fast'"),
     "no refiner": (lambda folder: rewrite(folder, without("refiner")), "lacks 'refiner'"),

@@ -37,8 +37,12 @@ def plate(x: float, y: float, width: float = 100, height: float = 20, **fields: 
     return Plate(Box(x, y, x + width, y + height), **fields)
 
 
-def reading(text: str) -> Reading:
-    return Reading(text, 0.9)
+def reading(text: str, score: float = 0.9) -> Reading:
+    return Reading(text, score)
+
+
+def guess(text: str, score: float = 0.3) -> Reading:
+    return Reading("", score, guess=text)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +228,58 @@ def test_end_to_end_by_hand():
     assert (result["n"], result["false_readings"]) == (3, 1)
     assert result["found_and_read"] == pytest.approx(1 / 3)
     assert result["exact"] == pytest.approx(1 / 4)
+
+
+# readings of four plates that say AB12 -> given, of these wrong, calibration error, exact
+ANSWERS = {
+    "all given, one wrong": (
+        [reading("AB12", 0.95), reading("AB12", 0.95), reading("AB12", 0.95), reading("A812", 0.95)],
+        (1.0, 0.25, 0.2, 0.75),
+    ),
+    "the wrong one kept back": (
+        [reading("AB12", 0.95), reading("AB12", 0.95), reading("AB12", 0.95), guess("A812", 0.15)],
+        (0.75, 0.0, (3 * 0.05 + 0.15) / 4, 0.75),
+    ),
+    "a right one kept back counts as read": (
+        [reading("AB12", 0.95), guess("AB12", 0.35), guess("A812", 0.35), guess("", 0.0)],
+        (0.25, 0.0, (0.05 + 2 * 0.15) / 4, 0.5),
+    ),
+    "none given": ([guess("AB12", 0.35)] * 4, (0.0, None, 0.65, 1.0)),
+    "nothing seen": ([guess("", 0.0)] * 4, (0.0, None, 0.0, 0.0)),
+}
+
+
+@pytest.mark.parametrize(("readings", "expected"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_answers_by_hand(readings, expected):
+    given, wrong, error, exact = expected
+    cases = [Case(sample(i, plate(0, 0, text="AB12")), (), {}, {"network": {0: r}}) for i, r in enumerate(readings)]
+    cases.append(Case(sample(9, plate(0, 0)), (), {}, {"network": {0: reading("XX")}}))  # of an unknown text
+    results, _ = metrics.outcomes(cases, 0.3)
+    ocr = metrics.reader_metrics(results, "network", BOOTSTRAP)
+    assert ocr["labelled"]["exact"] == pytest.approx(exact)
+    answers = ocr["answers"]
+    assert (answers["n"], answers["given"]) == (4, pytest.approx(given))
+    assert answers["given_wrong"] == (None if wrong is None else pytest.approx(wrong))
+    assert answers["calibration_error"] == pytest.approx(error, abs=1e-4)
+    assert set(answers["interval"]) == {"given", "given_wrong"}
+    if wrong is None:
+        assert answers["interval"]["given_wrong"]["reason"] == "no text was given"
+
+
+def test_answers_of_no_plate_are_null_with_a_reason():
+    answers = metrics.answers([], "network", BOOTSTRAP)
+    assert answers["n"] == 0
+    assert answers["given"] is answers["given_wrong"] is answers["calibration_error"] is None
+    assert answers["interval"]["given"]["reason"] == "no plate with a text"
+
+
+def test_a_guess_is_read_on_a_plate_but_is_no_false_reading():
+    """Accuracy is measured on the best guess; what is held against a reader where no plate is, is what it gives."""
+    found = (detection(0, 0, 100, 20, 0.9), detection(300, 200, 50, 20, 0.8), detection(300, 100, 50, 20, 0.7))
+    readings = (guess("AB12"), guess("XY99"), reading("GH05"))
+    case = Case(sample(1, plate(0, 0, text="AB12")), found, {"network": readings})
+    result = metrics.end_to_end(*metrics.outcomes([case], 0.3), "network", BOOTSTRAP)
+    assert (result["found_and_read"], result["false_readings"], result["exact"]) == (1.0, 1, 0.5)
 
 
 def test_a_wrong_plates_text_is_no_match():

@@ -127,7 +127,7 @@ def test_crossed_corners_of_a_detection_give_its_box():
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("of another version", {"version": 1}, "version 2"),
+        ("of another version", {"version": 2}, "version 3"),
         ("without a refiner's file", {"refiner": {}}, "refiner"),
         ("without a reader's file", {"reader": {}}, "reader"),
         ("outside the folder", {"detector": {"float": "../d.onnx", "head": "corner"}}, "detector"),
@@ -157,6 +157,33 @@ def test_a_bundle_recognises(tiny_bundle):
         assert found.reading.text == "AB12"
         assert found.detection.box.x1 < 115 < found.detection.box.x2
         assert found.detection.box.y1 < 87 < found.detection.box.y2
+
+
+# country, the least score of a text -> text, guess
+CHOICES = {
+    "as it is": ({}, ("AB12", "")),
+    "a country whose plates say so": ({"region": "GB"}, ("AB12", "")),
+    "a score that is reached": ({"min_text_score": 0.9}, ("AB12", "")),
+    "a score that nothing reaches": ({"min_text_score": 1.0}, ("", "AB12")),
+    "both": ({"region": "de", "min_text_score": 1.0}, ("", "AB12")),
+}
+
+
+@pytest.mark.parametrize(("options", "expected"), CHOICES.values(), ids=CHOICES.keys())
+def test_what_is_given_as_a_text(tiny_bundle, options, expected):
+    recognizer = Recognizer.load(tiny_bundle, threads=1, **options)
+    ((found, *_),) = recognizer.recognize([photo(g255=(100, 80, 130, 95))])
+    assert (found.reading.text, found.reading.guess) == expected
+
+
+def test_characters_are_settled_by_a_country_s_plates(tiny_bundle, monkeypatch):
+    unsure = Reading("HHABI2", 0.9, (*(0.99,) * 4, 0.5, 0.99))
+    monkeypatch.setattr("pipeline.recognizer.NetworkReader.read", lambda self, crops: [unsure] * len(crops))
+    crops = [photo()]
+    assert [r.text for r in Recognizer.load(tiny_bundle).reader.read(crops)] == ["HHABI2"]
+    assert [r.text for r in Recognizer.load(tiny_bundle, region="DE").reader.read(crops)] == ["HHAB12"]
+    with pytest.raises(ValueError, match="no layouts of a region 'XX'"):
+        Recognizer.load(tiny_bundle, region="XX")
 
 
 def test_fast_takes_the_small_detector(tiny_bundle, tmp_path):

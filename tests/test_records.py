@@ -46,6 +46,8 @@ WRONG = {
     "sample: unknown kind": (lambda: sample(kind="video"), "a photo or a crop, not 'video'"),
     "reading: scores for other characters": (lambda: Reading("AB1", 0.9, (0.9, 0.8)), "2 scores for 3 characters"),
     "reading: scores for no characters": (lambda: Reading("", 0.0, (0.5,)), "1 scores for 0 characters"),
+    "reading: scores for others than the guess": (lambda: Reading("", 0.4, (0.5,), guess="AB1"), "1 scores for 3"),
+    "reading: a text and a guess": (lambda: Reading("AB1", 0.9, guess="AB1"), "keeps no guess beside it"),
 }
 
 
@@ -63,6 +65,7 @@ RIGHT = {
     "a plate not transcribed": lambda: Plate(BOX),
     "a sample without plates": lambda: sample(split="val", official_split="train", kind="crop"),
     "a no-read": lambda: Reading("", 0.0),
+    "a no-read with a guess": lambda: Reading("", 0.4, (0.5, 0.6), guess="AB"),
     "a reading without scores for its characters": lambda: Reading("AB1", 0.9),
 }
 
@@ -84,6 +87,25 @@ def test_a_quad_knows_the_box_around_it() -> None:
 def test_a_quad_of_a_box_goes_clockwise_from_the_top_left() -> None:
     assert Quad.of_box(BOX).points == ((1, 2), (5, 2), (5, 4), (1, 4))
     assert Quad.of_box(BOX).box == BOX
+
+
+TEXT, GUESS = Reading("AB1", 0.6, (0.7,) * 3, "GB"), Reading("", 0.6, (0.7,) * 3, "GB", "AB1")
+NOTHING = Reading("", 0.0)
+ANSWERS = {
+    "sure enough": (TEXT, 0.5, TEXT),
+    "as sure as asked": (TEXT, 0.6, TEXT),
+    "not sure enough": (TEXT, 0.61, GUESS),
+    "a guess that is sure enough after all": (GUESS, 0.5, TEXT),
+    "a guess that stays one": (GUESS, 0.9, GUESS),
+    "nothing, however little is asked": (NOTHING, 0.0, NOTHING),
+    "nothing": (NOTHING, 0.5, NOTHING),
+}
+
+
+@pytest.mark.parametrize(("reading", "min_score", "answer"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_a_reading_is_a_text_or_a_guess_by_how_sure_it_is(reading, min_score, answer) -> None:
+    assert reading.answered_from(min_score) == answer
+    assert answer.best == reading.best
 
 
 NOUNS = {

@@ -14,6 +14,7 @@ from pipeline.records import Plate, Sample
 
 Row = Mapping[str, Any]
 MIN_READING = 0.6  # score below which a reading contradicts nobody
+SECOND_OPINIONS = ("tesseract", "rapidocr")  # readers beside our own, as predictions.jsonl names them
 
 # How likely such a sample is wrong, and how much a wrong one harms: copies that contradict each other are certainly
 # wrong somewhere, a box that was missed teaches the detector a falsehood, an unread plate only teaches nothing.
@@ -118,8 +119,8 @@ def _texts(sample: Sample, readings: Sequence[Row]) -> list[Suspicion]:
         if not read or read == labelled or reader["score"] < MIN_READING:
             continue
         differing = Levenshtein.distance(labelled, read)
-        tesseract = row.get("tesseract")
-        agreed = tesseract is not None and alphabet.readable(tesseract["text"]) == read
+        others = [row[name] for name in SECOND_OPINIONS if row.get(name) is not None]
+        agreed = any(alphabet.readable(other["text"]) == read for other in others)
         reason = f"the reader differs from the text in {differing} characters"
         strength = 1.0 if agreed else float(reader["score"]) * (0.8 if differing <= 2 else 0.6)
         found.append(Suspicion("text_contradicted", strength, reason, plate.box.xyxy, (read,)))
@@ -129,7 +130,7 @@ def _texts(sample: Sample, readings: Sequence[Row]) -> list[Suspicion]:
 def _proposals(plate: int, prediction: Row | None) -> tuple[str, ...]:
     """What the readers read on a plate without a text."""
     rows = [] if prediction is None else [row for row in prediction["readings"] if row["plate"] == plate]
-    texts = [(row[name] or {}).get("text") for row in rows for name in ("reader", "tesseract")]
+    texts = [(row.get(name) or {}).get("text") for row in rows for name in ("reader", *SECOND_OPINIONS)]
     return tuple(dict.fromkeys(text for text in texts if text))
 
 

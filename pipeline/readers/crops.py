@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -13,65 +13,146 @@ from numpy.typing import NDArray
 
 from pipeline.alphabet import MAX_LENGTH
 from pipeline.images import RGB
-from pipeline.readers.reader import HEIGHT, WIDTH, Grey, encode, prepare, stretch
-from pipeline.records import Box
+from pipeline.readers.decoding import PADDING, encode
+from pipeline.readers.reader import HEIGHT, WIDTH, Grey, prepare, stretch
+from pipeline.records import Box, Plate
+from pipeline.rendering.catalogue import Catalogue
 
 MARGIN = 0.25  # of a plate's box, cut out around it so that the jitter finds pixels there
+LABEL = MAX_LENGTH + 2  # the characters' classes, padded; how many are in the upper row; the region's class
+_PERMUTED = 0.5  # share of the draws of a crop with known character boxes whose characters change places
 
-Labelled = tuple[NDArray[np.uint8], NDArray[np.int8]]  # (N, 64, 192) crops and (N, 12) labels
+Labelled = tuple[NDArray[np.uint8], NDArray[np.int8]]  # (N, 64, 192) crops and (N, 14) labels
+Points = NDArray[np.float32]
+
+
+def region_codes() -> tuple[str, ...]:
+    """The regions that the network tells apart, in the order of its outputs."""
+    return Catalogue.shipped().regions
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a crop says. `upper` of the text's characters come before its lower row; None where that is unknown."""
+
+    text: str
+    upper: int | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RealCrop:
-    """A photographed plate with the pixels around it. `corners` (4, 2) are the plate's, in the picture's pixels."""
+    """A photographed plate with the pixels around it. Corners and boxes are in the picture's pixels.
+
+    corners (4, 2) are the plate's own where they are known, else its box's; char_boxes (N, 4) are x1, y1, x2, y2.
+    """
 
     picture: RGB
-    corners: NDArray[np.float32]
-    text: str
+    corners: Points
+    said: Said
     source: str = ""
+    char_boxes: Points | None = None
 
     @classmethod
-    def of_box(cls, photo: RGB, box: Box, text: str, source: str = "") -> RealCrop:
-        """Cuts the box out of a photo with MARGIN around, repeating the photo's edge where it ends."""
+    def of_plate(cls, photo: RGB, plate: Plate, text: str, source: str = "") -> RealCrop:
+        """Cuts a plate out of a photo with MARGIN around, repeating the photo's edge where it ends."""
+        box = plate.box
         across, down = MARGIN * box.width, MARGIN * box.height
-        target_width, target_height = _working_size(box.width, box.height)
-        frame = np.array(
-            [[box.x1 - across, box.y1 - down], [box.x2 + across, box.y1 - down], [box.x1 - across, box.y2 + down]],
-            dtype=np.float32,
-        )
-        width, height = round(target_width * (1 + 2 * MARGIN)), round(target_height * (1 + 2 * MARGIN))
-        onto = np.array([[0, 0], [width, 0], [0, height]], dtype=np.float32)
-        picture = cv2.warpAffine(
-            photo, cv2.getAffineTransform(frame, onto), (width, height), borderMode=cv2.BORDER_REPLICATE
-        )
-        left, top = target_width * MARGIN, target_height * MARGIN
-        right, bottom = left + target_width, top + target_height
-        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float32)
-        return cls(np.asarray(picture, dtype=np.uint8), corners, text, source)
+        scale = min(1.0, 2 * WIDTH / box.width, 2 * HEIGHT / box.height)  # larger plates are shrunk once, here
+        scale = max(scale, 4 / box.width, 4 / box.height)
+        onto = np.array([[scale, 0, -scale * (box.x1 - across)], [0, scale, -scale * (box.y1 - down)]], np.float32)
+        size = (round(scale * (box.width + 2 * across)), round(scale * (box.height + 2 * down)))
+        soft = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+        picture = cv2.warpAffine(photo, onto, size, flags=soft, borderMode=cv2.BORDER_REPLICATE)
+        points = plate.quad.points if plate.quad is not None else _corners(box)
+        corners = np.array(points, np.float32) * scale + onto[:, 2]
+        characters = None
+        if plate.char_boxes and len(plate.char_boxes) == len(text):
+            characters = np.array([c.xyxy for c in plate.char_boxes], np.float32) * scale + np.tile(onto[:, 2], 2)
+        upper = len(text) if plate.rows == 1 else None
+        if plate.rows == 2 and characters is not None:
+            upper = int((_rows(characters) == 0).sum())
+        said = Said(text, upper, plate.region)
+        return cls(np.asarray(picture, dtype=np.uint8), corners, said, source, characters)
+
+    @property
+    def upright(self) -> Points:
+        """(4, 2) the corners of the smallest upright box around the plate."""
+        (left, top), (right, bottom) = self.corners.min(axis=0), self.corners.max(axis=0)
+        return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32)
 
     @property
     def plain(self) -> RGB:
         """The plate's own box, without its surroundings."""
-        (left, top), _, (right, bottom), _ = np.rint(self.corners).astype(int)
-        return self.picture[top:bottom, left:right]
+        (left, top), _, (right, bottom), _ = np.rint(self.upright).astype(int)
+        return self.picture[max(0, top) : bottom, max(0, left) : right]
 
 
-def _working_size(width: float, height: float) -> tuple[int, int]:
-    """At most twice the network's input: larger plates are shrunk once, not each time they are drawn."""
-    scale = min(1.0, 2 * WIDTH / width, 2 * HEIGHT / height)
-    return max(4, round(width * scale)), max(4, round(height * scale))
+def _corners(box: Box) -> list[tuple[float, float]]:
+    return [(box.x1, box.y1), (box.x2, box.y1), (box.x2, box.y2), (box.x1, box.y2)]
+
+
+def _rows(char_boxes: Points) -> NDArray[np.intp]:
+    """The row of each character, in reading order: the next begins where one stands further left."""
+    return np.concatenate([[0], np.cumsum(np.diff(char_boxes[:, 0]) < 0)])
+
+
+def permuted(rng: np.random.Generator, real: RealCrop) -> RealCrop:
+    """The same plate with its characters in another order, each moved with the ground it stands on.
+
+    Characters change places within a row, where their boxes are of one size (Gonçalves et al. 2018, and Laroca et al.
+    2021, balance the characters of a data set in this way). Without character boxes it stays as it is.
+    """
+    if real.char_boxes is None:
+        return real
+    picture, text = real.picture.copy(), list(real.said.text)
+    widths = real.char_boxes[:, 2] - real.char_boxes[:, 0]
+    tops, bottoms = real.char_boxes[:, 1], real.char_boxes[:, 3]
+    order = np.arange(len(text))
+    rows = _rows(real.char_boxes)
+    for row in range(int(rows[-1]) + 1):
+        usual = np.median(widths[rows == row])
+        alike = np.flatnonzero((rows == row) & (np.abs(widths - usual) < 0.25 * usual))
+        order[alike] = rng.permutation(alike)
+    for place, origin in enumerate(order):
+        if place == origin:
+            continue
+        x1, y1, x2, y2 = _whole(real.char_boxes[place], tops[place], bottoms[place], picture)
+        u1, v1, u2, v2 = _whole(real.char_boxes[origin], tops[origin], bottoms[origin], picture)
+        if x2 - x1 < 2 or y2 - y1 < 2 or u2 - u1 < 2 or v2 - v1 < 2:
+            return real
+        moved = cv2.resize(real.picture[v1:v2, u1:u2], (x2 - x1, y2 - y1), interpolation=cv2.INTER_LINEAR)
+        picture[y1:y2, x1:x2] = moved
+        text[place] = real.said.text[origin]
+    said = replace(real.said, text="".join(text), region=None)
+    return replace(real, picture=picture, said=said)
+
+
+def _whole(box: Points, top: float, bottom: float, picture: RGB) -> tuple[int, int, int, int]:
+    """A character's box in whole pixels inside the picture, a pixel wider on each side."""
+    height, width = picture.shape[:2]
+    return (
+        int(np.clip(round(float(box[0])) - 1, 0, width)),
+        int(np.clip(round(float(top)) - 1, 0, height)),
+        int(np.clip(round(float(box[2])) + 1, 0, width)),
+        int(np.clip(round(float(bottom)) + 1, 0, height)),
+    )
 
 
 def draw(rng: np.random.Generator, real: RealCrop) -> Grey:
-    """A real plate as another box, camera and light might have shown it: (64, 192) uint8."""
-    width, height = real.corners[2] - real.corners[0]
-    size = np.array([width, height], dtype=np.float32)
-    outwards = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=np.float32)
+    """A real plate as another box, camera and light might have shown it: (64, 192) uint8.
+
+    Half of the time it is cut out by its corners, else by an upright box around it.
+    """
+    shape = real.corners if rng.random() < 0.5 else real.upright
+    across, down = shape[1] - shape[0], shape[3] - shape[0]
+    height = float(np.hypot(*down))
     margin = rng.uniform(-0.02, 0.10, 2) * np.array([0.5, 1.0])
-    corners = real.corners + outwards * size * margin.astype(np.float32)
-    corners = corners + rng.normal(0, 0.02, (4, 2)).astype(np.float32) * size[1] * np.array([1.5, 1.0])
-    corners[:, 1] += rng.normal(0, 0.03) * size[1] * np.array([-1, 1, 1, -1])  # leaning
-    corners[:, 0] += rng.normal(0, 0.08) * size[1] * np.array([1, 1, -1, -1])  # slanting
+    outwards = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32) * margin.astype(np.float32)
+    corners = shape + outwards[:, :1] * across + outwards[:, 1:] * down
+    corners = corners + rng.normal(0, 0.02, (4, 2)).astype(np.float32) * height * np.array([1.5, 1.0])
+    corners[:, 1] += rng.normal(0, 0.05) * height * np.array([-1, 1, 1, -1])  # leaning
+    corners[:, 0] += rng.normal(0, 0.08) * height * np.array([1, 1, -1, -1])  # slanting
     inner = np.array([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]], dtype=np.float32)
     transform = cv2.getPerspectiveTransform(corners.astype(np.float32), inner)
     crop = cv2.warpPerspective(real.picture, transform, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
@@ -98,6 +179,17 @@ def distort(rng: np.random.Generator, grey: Grey, strength: float = 0.5) -> Grey
     return stretch(values)
 
 
+def shifted(rng: np.random.Generator, grey: Grey) -> Grey:
+    """A prepared crop cut a little differently: shifted, scaled, slanted, leaning."""
+    scale = 1 + rng.normal(0, 0.03, 2)
+    slant, lean = rng.normal(0, 0.1), rng.normal(0, 0.02)
+    matrix = np.array([[scale[0], slant, 0], [lean, scale[1], 0]])
+    middle = np.array([WIDTH / 2, HEIGHT / 2])
+    matrix[:, 2] = middle - matrix[:, :2] @ middle + rng.normal(0, (2.5, 1.5))
+    moved = cv2.warpAffine(grey, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, dtype=np.uint8)
+
+
 def draw_nothing(rng: np.random.Generator) -> Grey:
     """A crop that says nothing: flat, shaded or noisy. Its label is the empty text."""
     coarse = rng.normal(0, 1, (int(rng.integers(1, 9)), int(rng.integers(1, 17)))).astype(np.float32)
@@ -113,22 +205,29 @@ def real_batch(rng: np.random.Generator, count: int, reals: Sequence[RealCrop]) 
     sizes = Counter(real.source for real in reals)
     weights = np.array([sizes[real.source] ** -0.5 for real in reals])
     chosen = [reals[int(index)] for index in rng.choice(len(reals), count, p=weights / weights.sum())]
-    return stack([draw(rng, real) for real in chosen], [real.text for real in chosen])
+    chosen = [permuted(rng, real) if rng.random() < _PERMUTED else real for real in chosen]
+    return stack([draw(rng, real) for real in chosen], [real.said for real in chosen])
 
 
 def again(rng: np.random.Generator, count: int, past: Sequence[Labelled]) -> Labelled:
-    """`count` crops out of earlier batches, each under other light: a tenth of the price of a rendered one."""
+    """`count` crops out of earlier batches, each cut and lit anew: a fifth of the price of a rendered one."""
     chosen = [past[int(index)] for index in rng.integers(0, len(past), count)]
     places = [int(rng.integers(len(labels))) for _, labels in chosen]
-    crops = [distort(rng, batch[place]) for (batch, _), place in zip(chosen, places, strict=True)]
+    crops = [distort(rng, shifted(rng, batch[place])) for (batch, _), place in zip(chosen, places, strict=True)]
     return np.stack(crops), np.stack([labels[place] for (_, labels), place in zip(chosen, places, strict=True)])
 
 
-def stack(crops: Sequence[Grey], texts: Sequence[str]) -> Labelled:
-    """Crops and their texts as arrays; no crops give arrays of length 0."""
+def stack(crops: Sequence[Grey], said: Sequence[Said]) -> Labelled:
+    """Crops and what they say as arrays, -1 for what is unknown; no crops give arrays of length 0."""
     if not crops:
-        return np.zeros((0, HEIGHT, WIDTH), np.uint8), np.zeros((0, MAX_LENGTH), np.int8)
-    return np.stack(crops), np.stack([encode(text) for text in texts])
+        return np.zeros((0, HEIGHT, WIDTH), np.uint8), np.zeros((0, LABEL), np.int8)
+    labels = np.full((len(said), LABEL), PADDING, np.int8)
+    codes = region_codes()
+    for row, one in zip(labels, said, strict=True):
+        row[:MAX_LENGTH] = encode(one.text)
+        row[MAX_LENGTH] = PADDING if one.upper is None else one.upper
+        row[MAX_LENGTH + 1] = codes.index(one.region) if one.region in codes else PADDING
+    return np.stack(crops), labels
 
 
 def as_input(crops: NDArray[Any]) -> NDArray[np.float32]:

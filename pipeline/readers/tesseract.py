@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.alphabet import CHARACTERS, MAX_LENGTH, readable
 from pipeline.images import RGB
-from pipeline.readers.reader import NO_READ, ReaderError
+from pipeline.readers.decoding import NO_READ, ReaderError
 from pipeline.records import Reading
 
 _HEIGHT = 96  # pixels of a row of characters; Tesseract reads best at 30 and more a letter
@@ -22,6 +22,7 @@ _PADDING = 16  # pixels of white around; letters that touch the edge are lost
 _TWO_ROW_ASPECT = 2.2  # width / height; a squarer plate is taken to have two rows
 _LINE, _BLOCK = 7, 6  # Tesseract's page segmentation modes
 _MAX_WIDTH = 1024
+_TRIM = 0.08  # of the height, cut off on all sides in the second look: a border is taken for letters
 
 
 class TesseractReader:
@@ -34,13 +35,19 @@ class TesseractReader:
                 "the program `tesseract` is not installed: run `sudo apt-get install tesseract-ocr`, "
                 "or choose the custom reader"
             )
+        os.environ.setdefault("OMP_THREAD_LIMIT", "1")  # of each process: more threads make it slower
         self._threads = threads or min(4, os.cpu_count() or 1)
         self._timeout = timeout
 
     def read(self, crops: Sequence[RGB]) -> list[Reading]:
-        """One Reading for each crop (h, w, 3), in order; a word's confidence is the score of its characters."""
+        """One Reading for each crop (h, w, 3), in order; a word's confidence is the score of its characters.
+
+        Each crop is read as it is and with its edges cut off; the reading with the higher score is kept.
+        """
         with ThreadPoolExecutor(self._threads) as pool:
-            return list(pool.map(self._read_one, crops))
+            looks = list(pool.map(self._read_one, [look for crop in crops for look in (crop, trimmed(crop))]))
+        pairs = zip(looks[::2], looks[1::2], strict=True)
+        return [max(pair, key=lambda reading: reading.score) for pair in pairs]
 
     def _read_one(self, crop: RGB) -> Reading:
         import pytesseract
@@ -56,6 +63,13 @@ class TesseractReader:
         except (RuntimeError, OSError):  # a timeout, a crop that Tesseract refuses, a program that died
             return NO_READ
         return reading_of(words)
+
+
+def trimmed(crop: RGB) -> RGB:
+    """A crop without its edges."""
+    rows = int(_TRIM * crop.shape[0])
+    columns = int(0.8 * rows)
+    return crop[rows : crop.shape[0] - rows, columns : crop.shape[1] - columns]
 
 
 def enlarge(crop: RGB) -> tuple[NDArray[np.uint8], int]:
@@ -78,6 +92,6 @@ def reading_of(words: Mapping[str, Sequence[Any]]) -> Reading:
         characters = readable(str(word))
         text += characters
         scores += [float(np.clip(float(confidence) / 100, 0, 1))] * len(characters)
-    if not text or len(text) > MAX_LENGTH:
+    if not text or len(text) > MAX_LENGTH or not any(scores):
         return NO_READ
     return Reading(text, float(np.exp(np.mean(np.log(np.maximum(scores, 1e-6))))), tuple(scores))

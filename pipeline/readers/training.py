@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,33 @@ from numpy.typing import NDArray
 
 from pipeline import checkpoints
 from pipeline.alphabet import MAX_LENGTH
+from pipeline.calibration import Calibration, Right, Scores
 from pipeline.fitting import Batches, assign, variables
-from pipeline.readers.crops import as_input, distort
-from pipeline.readers.network import build, ctc_loss
-from pipeline.readers.reader import HEIGHT, PADDING, WIDTH, decode, encode
+from pipeline.readers.crops import LABEL, as_input, distort, region_codes
+from pipeline.readers.decoders import DECODERS
+from pipeline.readers.decoding import DECODE, PADDING, encode
+from pipeline.readers.network import REGION, build
+from pipeline.readers.reader import HEIGHT, WIDTH, surest
+from pipeline.records import Reading
 
 KIND = "reader"
+REGION_WEIGHT = 0.1  # of the region's cross-entropy beside the text's
 
-Batch = tuple[NDArray[np.float32], NDArray[np.int32]]  # (B, 64, 192, 1) crops, (B, 12) labels padded with -1
+Batch = tuple[NDArray[np.float32], NDArray[np.int32]]  # (B, 64, 192, 1) crops, (B, 14) labels
 
 
 class DataError(ValueError):
     """Training data that cannot be used; the message names the file."""
 
 
-def loss(labels: Any, logits: Any) -> Mapping[str, Any]:
-    """CTC over labels (B, 12), padded with -1, and logits (B, T, 37), averaged over the batch."""
-    lengths = ops.sum(ops.cast(labels != PADDING, "int32"), axis=1)
-    return {"ctc": ops.mean(ctc_loss(labels, lengths, logits))}
+def loss(labels: Any, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Each decoder's loss and the region's, averaged over the batch, in nats. labels (B, 14), as crops.stack makes."""
+    texts, upper, regions = labels[:, :MAX_LENGTH], labels[:, MAX_LENGTH], labels[:, MAX_LENGTH + 1]
+    parts = {name: ops.mean(DECODERS[name].loss(texts, upper, outputs[name])) for name in outputs if name in DECODERS}
+    known = ops.cast(regions >= 0, "float32")
+    wrong = ops.sparse_categorical_crossentropy(ops.maximum(regions, 0), outputs[REGION], from_logits=True)
+    parts[REGION] = REGION_WEIGHT * ops.sum(known * wrong) / ops.maximum(ops.sum(known), 1.0)
+    return parts
 
 
 class StoredCrops(Batches):
@@ -63,7 +72,7 @@ class StoredCrops(Batches):
 
 
 def load_stored(folder: Path) -> tuple[NDArray[Any], NDArray[Any], list[str]]:
-    """(crops (N, 64, 192) memory-mapped, labels (N, 12), ids of the samples they come from) of one split."""
+    """(crops (N, 64, 192) memory-mapped, labels (N, 14), ids of the samples they come from) of one split."""
     try:
         crops = np.load(folder / "crops.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(folder / "labels.npy", allow_pickle=False)
@@ -72,41 +81,98 @@ def load_stored(folder: Path) -> tuple[NDArray[Any], NDArray[Any], list[str]]:
         raise DataError(f"{error.filename or folder}: {error.strerror}; run the augment stage first") from None
     except ValueError as error:
         raise DataError(f"{folder}: damaged array ({error}); run the augment stage again") from None
-    if crops.shape[1:] != (HEIGHT, WIDTH) or labels.shape != (len(crops), MAX_LENGTH):
+    if crops.shape[1:] != (HEIGHT, WIDTH) or labels.shape != (len(crops), LABEL):
         raise DataError(
             f"{folder}: crops {crops.shape} and labels {labels.shape}, wanted (N, {HEIGHT}, {WIDTH}) and "
-            f"(N, {MAX_LENGTH}); set augment.reader_height and reader_width to that"
+            f"(N, {LABEL}); run the augment stage again"
         )
     return crops, labels, seen
 
 
-def start(weights: Path | None, width: int) -> tuple[keras.Model, frozenset[str]]:
-    """(network, ids of the samples it has seen): from the checkpoint in `weights`, or fresh where that is None."""
-    network = build(width)
+def start(weights: Path | None, width: int, decoders: Sequence[str] = ("ctc",)) -> tuple[keras.Model, frozenset[str]]:
+    """(network, ids of the samples it has seen): from the checkpoint in `weights`, or fresh where that is None.
+
+    What the checkpoint does not hold (another decoder, a country whose file is new) starts fresh.
+    """
+    codes = region_codes()
+    network = build(width, len(codes), decoders)
     if weights is None:
         return network, frozenset()
     arrays, card = checkpoints.load(weights)
-    if card.get("width") != width:
+    if card.get("kind") != KIND or card.get("width") != width:
         raise checkpoints.CheckpointError(
-            f"{weights}: a reader of width {card.get('width')}; set train_reader.width to that, or weights to none"
+            f"{weights}: a {card.get('kind')} of width {card.get('width')}; set train_reader.width to that, "
+            "or weights to none"
         )
-    assign(network, arrays, str(weights))
+    fresh = variables(network)
+    known = {code: place for place, code in enumerate(card.get("regions", ()))}
+    for name in (name for name in fresh if name.startswith(f"{REGION}/")):
+        columns = [arrays[name][..., known[c]] if c in known else fresh[name][..., i] for i, c in enumerate(codes)]
+        arrays[name] = np.stack(columns, axis=-1)
+    assign(network, {**fresh, **arrays}, str(weights))
     return network, checkpoints.read_seen(weights)
 
 
-def save(network: keras.Model, folder: Path, width: int, seen: Iterable[str], figures: Mapping[str, Any]) -> None:
-    """Writes the network as a checkpoint, in half precision."""
+def compute_in(precision: str) -> None:
+    """Sets what the networks built from now on compute in: "float32" or "bfloat16". Weights stay float32."""
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+
+
+def freeze(network: keras.Model, weights: Path | None) -> None:
+    """Stops the training of every layer that a checkpoint holds."""
+    if weights is None:
+        raise checkpoints.CheckpointError("there is nothing to freeze without a checkpoint to start from")
+    held = checkpoints.load(weights)[0]
+    for layer in network.layers:
+        if layer.weights and all(variable.path in held for variable in layer.weights):
+            layer.trainable = False
+
+
+def save(
+    network: keras.Model,
+    folder: Path,
+    width: int,
+    calibrations: Mapping[str, Calibration],
+    seen: Iterable[str],
+    figures: Mapping[str, Any],
+) -> None:
+    """Writes the network as a checkpoint, in half precision; `calibrations` by decoder."""
     arrays = {name: value.astype(np.float16) for name, value in variables(network).items()}
-    checkpoints.save(folder, arrays, {"kind": KIND, "width": width, **figures}, seen)
+    card = {
+        "kind": KIND,
+        "width": width,
+        "parameters": network.count_params(),
+        "calibrations": {name: calibration.as_row() for name, calibration in calibrations.items()},
+        "regions": list(region_codes()),
+    }
+    checkpoints.save(folder, arrays, {**card, **figures}, seen)
 
 
-def exact_match(network: keras.Model, data: Batches) -> float:
-    """Share of crops that the network reads without a mistake."""
-    right = total = 0
+def decoders_of(network: keras.Model) -> list[str]:
+    """The names of the decoders that a network has."""
+    return [name for name in network.output if name in DECODERS]
+
+
+def judged(network: keras.Model, data: Batches, decoder: str) -> tuple[Scores, Right]:
+    """(scores (N,), right (N,)) of the readings of every crop that has a text, as the exported reader makes them but
+    for calibration; nothing read is score 0 and wrong."""
+
+    def read(crops: NDArray[np.float32]) -> list[Reading]:
+        logits = ops.convert_to_numpy(network(crops, training=False)[decoder])  # (B, T, 37)
+        return [DECODE[decoder](row) for row in logits]
+
+    scores, right = [], []
     for index in range(len(data)):
         crops, labels = data[index]
-        logits = ops.convert_to_numpy(network(crops, training=False))  # (B, T, 37)
-        for row, label in zip(logits, labels, strict=True):
-            right += np.array_equal(encode(decode(row).text), label)
-            total += 1
-    return right / max(1, total)
+        readings = surest(crops[..., 0].astype(np.uint8), read(crops), read)
+        for reading, label in zip(readings, labels[:, :MAX_LENGTH], strict=True):
+            if label[0] != PADDING:
+                scores.append(reading.score)
+                right.append(bool(np.array_equal(encode(reading.text), label)))
+    return np.array(scores, np.float64), np.array(right, np.bool_)
+
+
+def exact_match(network: keras.Model, data: Batches, decoder: str) -> float:
+    """Share of the crops with a text that the network reads without a mistake; nan where there are none."""
+    _, right = judged(network, data, decoder)
+    return float(right.mean()) if len(right) else float("nan")

@@ -32,7 +32,23 @@ Paths = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON for each image, instead of a table.")]
 MinScore = Annotated[float, typer.Option(min=0.0, max=1.0, help="Plates found with a lower score are left out.")]
 Threads = Annotated[int, typer.Option(min=0, help="Threads of the networks; 0: as many as there are cores.")]
-ReaderName = Annotated[Literal["network", "tesseract"], typer.Option("--reader", help="Who reads the plates.")]
+ReaderName = Annotated[
+    Literal["network", "tesseract", "rapidocr"],
+    typer.Option("--reader", help="Who reads the plates; rapidocr: `make rapidocr` installs it."),
+]
+Region = Annotated[
+    str | None,
+    typer.Option(help="A country's code (IN, DE, US ...): 0 and O, 1 and I ... are told apart by what its plates say."),
+]
+MinTextScore = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Texts of our reader less sure than this are withheld; the best guess stays in --json.",
+        show_default="the model's own, for 1 % wrong",
+    ),
+]
 Fast = Annotated[bool, typer.Option("--fast", help="Find plates with the small detector: faster, misses more.")]
 Model = Annotated[
     Path,
@@ -51,13 +67,19 @@ def recognize(
     threads: Threads = 0,
     reader: ReaderName = "network",
     fast: Fast = False,
+    region: Region = None,
+    min_text_score: MinTextScore = None,
     model: Model = SHIPPED,
 ) -> None:
     """Find the plates of photos and read them."""
     from pipeline.recognizer import Recognizer
     from pipeline.serving import rows
 
-    recognizer = loaded(lambda: Recognizer.load(model, threads=threads, reader=reader, fast=fast))
+    recognizer = loaded(
+        lambda: Recognizer.load(
+            model, threads=threads, reader=reader, fast=fast, region=region, min_text_score=min_text_score
+        )
+    )
     found = each(
         paths, lambda name, image: rows.of_recognitions(name, image, recognizer.recognize([image], min_score)[0])
     )
@@ -100,13 +122,17 @@ def read(
     as_json: AsJson = False,
     threads: Threads = 0,
     reader: ReaderName = "network",
+    region: Region = None,
+    min_text_score: MinTextScore = None,
     model: Model = SHIPPED,
 ) -> None:
     """Read images that each show one plate and nothing else."""
     from pipeline.recognizer import Recognizer
     from pipeline.serving import rows
 
-    chosen = loaded(lambda: Recognizer.load(model, threads=threads, reader=reader)).reader
+    chosen = loaded(
+        lambda: Recognizer.load(model, threads=threads, reader=reader, region=region, min_text_score=min_text_score)
+    ).reader
     finish(
         each(paths, lambda name, image: rows.of_crop(name, image, chosen.read([image])[0])), as_json, ["text", "score"]
     )

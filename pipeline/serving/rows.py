@@ -41,9 +41,10 @@ def of_detection(detection: Detection) -> Row:
 
 
 def of_reading(reading: Reading, score: str) -> Row:
-    """A reading under the name `score` for its own; a no-read is an empty text."""
+    """A reading under the name `score` for its own; a no-read is an empty text, with the best guess beside it."""
     return {
         "text": reading.text,
+        "guess": reading.guess,
         score: round(reading.score, 4),
         "char_scores": [round(value, 4) for value in reading.char_scores],
         "region": reading.region,

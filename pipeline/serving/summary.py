@@ -44,7 +44,7 @@ def model_lines(documents: dict[str, Row]) -> list[str]:
     lines = ["", f"Test split: {data['photos']} photos with {data['plates']} plates, {data['crops']} crops"]
     lines.append(f"  detection AP50           {figure(evaluation['detection'], 'ap50')}")
     lines.append(f"  small detector, AP50     {figure(evaluation['detection_fast'], 'ap50')}")
-    names = {"network": "our reader", "tesseract": "Tesseract"}
+    names = {"network": "our reader", "tesseract": "Tesseract", "rapidocr": "RapidOCR"}
     for reader, section in evaluation["ocr"].items():
         lines.append(f"  exact match, {names[reader]:10}  {figure(section['labelled'], 'exact')}  on labelled plates")
     lines.append(f"  end to end               {figure(evaluation['end_to_end'], 'exact')}  found and read exactly")

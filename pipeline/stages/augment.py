@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from pipeline import augmentation, params
-from pipeline.alphabet import CHARACTERS, readable
+from pipeline.alphabet import CHARACTERS, MAX_LENGTH, readable
 from pipeline.images import RGB, encode_jpeg, read_image
 from pipeline.manifest import read_manifest, replacing, replacing_folder
 from pipeline.readers import crops as reader_crops
@@ -161,7 +161,7 @@ def write_reader(
             continue
         photo = read_image(images / sample.image)
         learnt.append(sample)
-        reals += [reader_crops.RealCrop.of_box(photo, plate.box, text) for plate, text in texts if text]
+        reals += [reader_crops.RealCrop.of_plate(photo, plate, text) for plate, text in texts if text]
     parts = []
     if reals and count:
         parts.append(reader_crops.real_batch(np.random.default_rng(seeds), count, reals))
@@ -213,7 +213,7 @@ def _drawn(image: RGB, corners: NDArray[np.float32], kinds: NDArray[np.uint8]) -
 
 
 def _captioned(crop: NDArray[np.uint8], label: NDArray[np.int8], width: int) -> RGB:
-    text = "".join(CHARACTERS[i] for i in label if i >= 0)
+    text = "".join(CHARACTERS[i] for i in label[:MAX_LENGTH] if i >= 0)
     tile = np.full((crop.shape[0] + 22, max(width, crop.shape[1]), 3), 255, np.uint8)
     tile[: crop.shape[0], : crop.shape[1]] = crop[..., None]
     cv2.putText(tile, text, (4, crop.shape[0] + 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)

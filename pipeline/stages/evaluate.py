@@ -47,13 +47,13 @@ def main(
         settings = params.load()
         bundle = Bundle.load(models)
         recognizer = Recognizer.load(models)
-        baseline = TesseractReader() if settings.evaluate.tesseract else None
+        baselines = other_readers(settings.evaluate)
         samples = sorted(read_manifest(manifest), key=lambda sample: (sample.id, sample.image))
-        cases = examine(samples, images, recognizer, baseline, settings.evaluate.min_score)
+        cases = examine(samples, images, recognizer, baselines, settings.evaluate.min_score)
         fast = found_fast(samples, images, models)
     except (ValueError, OSError) as error:
         raise SystemExit(f"evaluate: {error}") from None
-    readers = ["network", "tesseract"] if baseline else ["network"]
+    readers = ["network", *baselines]
     bootstrap = Bootstrap(settings.evaluate.bootstrap, settings.seed)
     document = measures.evaluate(cases, readers, settings.evaluate.min_score, bootstrap)
     document["detection_fast"] = measures.detection_metrics(fast, settings.evaluate.min_score, bootstrap)
@@ -72,12 +72,24 @@ def main(
     Console().print(summary(document))
 
 
+def other_readers(settings: params.Evaluate) -> dict[str, Reader]:
+    """The readers to compare with, by name; ReaderError where one that is asked for is not installed."""
+    readers: dict[str, Reader] = {}
+    if settings.tesseract:
+        readers["tesseract"] = TesseractReader()
+    if settings.rapidocr:
+        from pipeline.readers.rapidocr import RapidOcrReader
+
+        readers["rapidocr"] = RapidOcrReader()
+    return readers
+
+
 def examine(
-    samples: Sequence[Sample], images: Path, recognizer: Recognizer, baseline: Reader | None, min_score: float
+    samples: Sequence[Sample], images: Path, recognizer: Recognizer, others: Mapping[str, Reader], min_score: float
 ) -> list[Case]:
     """Detects in every photo, and reads every labelled plate and every detection of at least `min_score`.
 
-    The baseline is slow, so it reads only what the metrics compare: detections and certain texts of the test split.
+    Tesseract is slow, so it reads only what the metrics compare: detections and certain texts of the test split.
     """
     cases: list[Case] = []
     for start in track(range(0, len(samples), BATCH), description="finding and reading"):
@@ -85,8 +97,8 @@ def examine(
         pictures = [read_image(images / sample.image) for sample in batch]
         found = detect(batch, pictures, recognizer)
         found = with_readings(found, pictures, "network", recognizer.reader, min_score)
-        if baseline is not None:
-            found = with_readings(found, pictures, "tesseract", baseline, min_score, test_only=True)
+        for name, reader in others.items():
+            found = with_readings(found, pictures, name, reader, min_score, test_only=name == "tesseract")
         cases += found
     return cases
 
@@ -154,8 +166,11 @@ def labelled_crop(sample: Sample, plate: int, picture: RGB) -> RGB:
 
 
 def prediction_row(case: Case, min_score: float) -> dict[str, Any]:
-    """A line of predictions.jsonl: what was found and read on one picture, for the annotators' queue."""
-    network, baseline = case.labelled["network"], case.labelled.get("tesseract", {})
+    """A line of predictions.jsonl: what was found and read on one picture, for the annotators' queue.
+
+    Texts are the readers' best guesses, however unsure: an annotator sees the score.
+    """
+    readers = {"reader": "network", "tesseract": "tesseract", "rapidocr": "rapidocr"}
     return {
         "id": case.sample.id,
         "image": case.sample.image,
@@ -167,21 +182,21 @@ def prediction_row(case: Case, min_score: float) -> dict[str, Any]:
                 "box": [round(value, 2) for value in detection.box.xyxy],
                 "quad": [[round(x, 2), round(y, 2)] for x, y in detection.quad.points],
                 "score": round(detection.score, 4),
-                "text": reading.text,
+                "text": reading.best,
                 "text_score": round(reading.score, 4),
                 "char_scores": [round(score, 4) for score in reading.char_scores],
             }
             for detection, reading in zip(case.confident(min_score), case.found["network"], strict=True)
         ],
         "readings": [
-            {"plate": plate, "reader": _text_row(reading), "tesseract": _text_row(baseline.get(plate))}
-            for plate, reading in sorted(network.items())
+            {"plate": plate, **{k: _text_row(case.labelled.get(name, {}).get(plate)) for k, name in readers.items()}}
+            for plate in sorted(case.labelled["network"])
         ],
     }
 
 
 def _text_row(reading: Reading | None) -> dict[str, Any] | None:
-    return None if reading is None else {"text": reading.text, "score": round(reading.score, 4)}
+    return None if reading is None else {"text": reading.best, "score": round(reading.score, 4)}
 
 
 def summary(document: Mapping[str, Any]) -> Table:

@@ -66,7 +66,7 @@ def export(
             "refiner_difference": export_refiner(networks["refiner"], folder, looks),
             "reader_difference": export_reader(networks["reader"], folder, crops, settings.train_reader),
         }
-        write_bundle(folder, networks)
+        write_bundle(folder, networks, settings.train_reader)
         figures |= {f"{name}_int8_box_shift": box_shift(folder, name, photos) for name in FINDERS}
         figures["reader_int8_text_change"] = text_change(folder, crops)
         print("\n".join(f"{name}: {value:.6f}" for name, value in figures.items()))
@@ -122,10 +122,12 @@ def export_refiner(checkpoint: Path, out: Path, looks: list[RGB]) -> float:
 def export_reader(checkpoint: Path, out: Path, crops: list[RGB], settings: params.TrainReader) -> float:
     """Writes reader.onnx and reader.int8.onnx; returns the float one's largest difference from Keras."""
     from pipeline.readers import training
+    from pipeline.readers.layers import folded
 
-    network, _ = training.start(checkpoint, settings.width)
+    network, _ = training.start(checkpoint, settings.width, (settings.decoder,))
+    network = folded(network)
     inputs = [prepare(picture)[None, :, :, None].astype(np.float32) for picture in crops]
-    exporting.write_pair(network, out, "reader", inputs, ("logits",))
+    exporting.write_pair(network, out, "reader", inputs, sorted(network.output))
     return parity(network, out / "reader.onnx", inputs[:16])
 
 
@@ -134,14 +136,21 @@ def parity(network: Any, path: Path, inputs: list[NDArray[np.float32]]) -> float
     return max(exporting.largest_difference(network, session.run(batch), batch) for batch in inputs)
 
 
-def write_bundle(folder: Path, checkpoints_: Checkpoints) -> None:
+def write_bundle(folder: Path, checkpoints_: Checkpoints, reader: params.TrainReader) -> None:
     cards = {name: checkpoints.read_card(path) for name, path in checkpoints_.items()}
     of_card = ("resolution", "stride", "head", "backbone")
     settings: dict[Network, dict[str, Any]] = {
         "detector": {key: cards["detector"][key] for key in of_card},
         "fast": {key: cards["fast"][key] for key in of_card},
         "refiner": {},
-        "reader": {"height": HEIGHT, "width": WIDTH, "alphabet": CHARACTERS},
+        "reader": {
+            "height": HEIGHT,
+            "width": WIDTH,
+            "alphabet": CHARACTERS,
+            "decoder": reader.decoder,
+            "regions": cards["reader"]["regions"],
+            "calibration": cards["reader"]["calibrations"][reader.decoder],
+        },
     }
     files = {name: {"float": f"{name}.onnx", "int8": f"{name}.int8.onnx"} for name in settings}
     bundle.write(folder, {name: {**files[name], **own} for name, own in settings.items()}, cards)
@@ -170,7 +179,7 @@ def _boxes(found: Sequence[Detection], least: float) -> NDArray[np.float64]:
 def text_change(folder: Path, crops: list[RGB]) -> float:
     """Share of crops that int8 reads differently from float."""
     texts = [
-        [reading.text for reading in NetworkReader(Bundle.load(folder), precision=precision).read(crops)]
+        [reading.best for reading in NetworkReader(Bundle.load(folder), precision=precision).read(crops)]
         for precision in PRECISIONS
     ]
     return float(np.mean([a != b for a, b in zip(*texts, strict=True)])) if crops else 0.0

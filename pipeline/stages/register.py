@@ -171,6 +171,7 @@ def signature() -> ModelSignature:
             Property("corners", Array(numbers)),
             Property("score", DataType.double),
             Property("text", DataType.string),
+            Property("guess", DataType.string),
             Property("text_score", DataType.double),
             Property("char_scores", numbers),
             Property("region", DataType.string, required=False),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.readers import tesseract
-from pipeline.readers.reader import NO_READ, ReaderError
+from pipeline.readers.decoding import NO_READ, ReaderError
 from pipeline.readers.tesseract import TesseractReader, enlarge, reading_of
 
 needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="the program tesseract is missing")

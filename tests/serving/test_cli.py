@@ -65,6 +65,7 @@ def test_recognize_prints_a_line_for_each_image(alpr, photos):
                     "corners": [[10, 12.35], [50, 12.35], [50, 24], [10, 24]],
                     "score": 0.9877,
                     "text": "AB12",
+                    "guess": "",
                     "text_score": 0.9,
                     "char_scores": [0.9, 0.8, 0.7, 0.6],
                     "region": "GB",
@@ -107,6 +108,24 @@ def test_min_score_reaches_the_recogniser(alpr, photos):
     assert lines(alpr("recognize", photos / "a.png", "--json", "--min-score", "0.99"))[0]["plates"] == []
 
 
+@pytest.mark.parametrize("command", ["recognize", "read"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [([], (None, None)), (["--region", "IN", "--min-text-score", "0.8"], ("IN", 0.8))],
+    ids=["left out", "given"],
+)
+def test_country_and_least_text_score_reach_the_recogniser(photos, monkeypatch, command, options, expected):
+    asked = []
+
+    def load(*args, region, min_text_score, **others):
+        asked.append((region, min_text_score))
+        return Recognizer(FakeDetector(), FakeReader())
+
+    monkeypatch.setattr("pipeline.recognizer.Recognizer.load", load)
+    assert CliRunner().invoke(app, [command, str(photos / "a.png"), *options]).exit_code == 0
+    assert asked == [expected]
+
+
 @pytest.mark.parametrize("command", ["recognize", "detect"])
 @pytest.mark.parametrize("options", [[], ["--fast"]], ids=["large", "fast"])
 def test_fast_takes_the_small_detector(photos, monkeypatch, command, options):
@@ -138,6 +157,18 @@ def test_read_gives_a_reading_for_each_crop_and_a_no_read_is_empty(alpr, photos)
     assert "(not read)" in alpr("read", photos / "b.png").stdout
 
 
+@pytest.mark.parametrize("command", ["recognize", "read"])
+def test_an_unsure_text_is_withheld_and_its_guess_stands_in_json(alpr, photos, monkeypatch, command):
+    unsure = Reading("", 0.3, (0.5, 0.6), guess="AB")
+    monkeypatch.setattr(FakeReader, "read", lambda self, crops: [unsure] * len(crops))
+    (row,) = lines(alpr(command, photos / "a.png", "--json"))
+    (plate,) = row.get("plates", [row])
+    assert (plate["text"], plate["guess"], plate["char_scores"]) == ("", "AB", [0.5, 0.6])
+    shown = alpr(command, photos / "a.png").stdout
+    assert "(not read)" in shown
+    assert "AB" not in shown.replace(str(photos), "")
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -145,6 +176,7 @@ def test_read_gives_a_reading_for_each_crop_and_a_no_read_is_empty(alpr, photos)
         ("no input", ["recognize"]),
         ("score above one", ["recognize", "a.png", "--min-score", "2"]),
         ("unknown reader", ["read", "a.png", "--reader", "magic"]),
+        ("text score below zero", ["read", "a.png", "--min-text-score", "-0.1"]),
     ],
 )
 def test_wrong_usage_ends_with_2(alpr, name, arguments):

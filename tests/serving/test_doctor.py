@@ -92,7 +92,7 @@ def weights(tmp_path):
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     bundle = {
-        "version": 2,
+        "version": 3,
         **{network: {"float": f"{network}.onnx"} for network in networks},
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }

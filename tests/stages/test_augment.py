@@ -10,6 +10,8 @@ import pytest
 
 from pipeline import params
 from pipeline.images import encode_png, sha256
+from pipeline.readers.crops import region_codes
+from pipeline.readers.decoding import encode
 from pipeline.records import Box, Plate, Sample
 from pipeline.stages import augment
 
@@ -29,7 +31,7 @@ def photo(folder: Path, number: int, split: str) -> Sample:
     picture = np.random.default_rng(number).integers(0, 255, (90, 120, 3), dtype=np.uint8)
     data = encode_png(picture)
     (folder / f"{number}.png").write_bytes(data)
-    plates = (Plate(Box(30, 40, 90, 60), text="AB123"),)
+    plates = (Plate(Box(30, 40, 90, 60), text="AB-123", region="SE", rows=1),)
     return Sample(sha256(data), f"{number}.png", 120, 90, plates, "made", str(number), split)
 
 
@@ -52,13 +54,30 @@ def test_arrays_hold_what_was_asked_for(made) -> None:
     assert np.load(out / "detector" / "train" / "images.npy").shape == (6, 64, 64, 3)
     assert np.load(out / "detector" / "val" / "images.npy").shape == (1, 64, 64, 3)  # one photo, shown once
     assert np.load(out / "reader" / "train" / "crops.npy").shape == (5, 64, 192)
+    assert np.load(out / "reader" / "val" / "crops.npy").shape == (4, 64, 192)  # real ones, and as many rendered
     assert (np.load(out / "detector" / "val" / "kinds.npy")[0] == 1).sum() == 1
 
 
-def test_no_test_picture_is_learnt_from_or_looked_at(made) -> None:
+def test_the_reader_s_labels_are_text_rows_and_region_first_of_the_real_crops(made) -> None:
+    _, _, out = made
+    labels = np.load(out / "reader" / "train" / "labels.npy")
+    assert (labels.shape, labels.dtype) == ((5, 14), np.int8)
+    assert labels[:3].tolist() == [[*encode("AB123"), 5, region_codes().index("SE")]] * 3
+    assert labels[3:].tolist() != labels[:2].tolist()
+
+
+@pytest.mark.parametrize("network", ["detector", "reader"])
+def test_no_test_picture_is_learnt_from_or_looked_at(made, network: str) -> None:
     _, samples, out = made
-    seen = {path.parent.name: set(path.read_text().split()) for path in out.glob("detector/*/seen.txt")}
+    seen = {path.parent.name: set(path.read_text().split()) for path in out.glob(f"{network}/*/seen.txt")}
     assert seen == {"train": {samples[0].id, samples[1].id}, "val": {samples[2].id}}
+
+
+def test_nothing_to_read_is_said(tmp_path: Path) -> None:
+    unread = replace(photo(tmp_path, 1, "train"), plates=(Plate(Box(30, 40, 90, 60)),))
+    with pytest.raises(ValueError, match=r"augment\.reader_rendered is 0"):
+        augment.write_reader(tmp_path / "out", [unread], tmp_path, 3, 0, [1])
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_same_seed_gives_the_same_bytes_and_replaces_the_folder_whole(made) -> None:

@@ -44,15 +44,16 @@ class FakeDetector:
 
 
 class FakeReader:
-    """Reads one text on everything that is bright."""
+    """Reads one text, or guesses it, on everything that is bright."""
 
     def __init__(self, text):
-        self.text, self.crops, self.shapes = text, 0, set()
+        self.text, self.guess, self.crops, self.shapes = text, "", 0, set()
 
     def read(self, crops):
         self.crops += len(crops)
         self.shapes |= {crop.shape[:2] for crop in crops}
-        read, unread = Reading(self.text, 0.8, (0.8,) * len(self.text)), Reading("", 0.0)
+        scores = (0.8,) * len(self.text or self.guess)
+        read, unread = Reading(self.text, 0.8, scores, guess=self.guess), Reading("", 0.0)
         return [read if crop.mean() > 100 else unread for crop in crops]
 
 
@@ -79,7 +80,8 @@ def project(tmp_path, monkeypatch):
 
 def set_params(folder, **changes):
     settings = yaml.safe_load(COMMITTED.read_text())
-    settings["evaluate"] |= {"min_score": 0.3, "bootstrap": 50, "worst": 2, "tesseract": True, **changes}
+    plain = {"min_score": 0.3, "bootstrap": 50, "worst": 2, "tesseract": True, "rapidocr": False}
+    settings["evaluate"] |= plain | changes
     (folder / "params.yaml").write_text(yaml.safe_dump(settings))
 
 
@@ -157,7 +159,12 @@ def test_predictions_are_of_every_split_sorted_by_id(project, recognizer):
             }
         ],
         "readings": [
-            {"plate": 0, "reader": {"text": "AB12", "score": 0.8}, "tesseract": {"text": "A812", "score": 0.8}}
+            {
+                "plate": 0,
+                "reader": {"text": "AB12", "score": 0.8},
+                "tesseract": {"text": "A812", "score": 0.8},
+                "rapidocr": None,
+            }
         ],
     }
     assert by_image["s/3.png"]["detections"] == []
@@ -173,6 +180,33 @@ def test_the_slow_baseline_reads_only_what_is_compared(project, recognizer):
     assert recognizer.reader.shapes >= {(20, 100), (64, 308)}  # a crop sample as it is, plates rectified
     assert predictions(project)["s/2.png"]["readings"][0]["tesseract"] is None
     assert predictions(project)["s/4.png"]["readings"][0]["tesseract"] is None
+
+
+def test_guesses_are_measured_and_shown_to_annotators_but_not_given(project, recognizer):
+    recognizer.reader.text, recognizer.reader.guess = "", "AB12"
+    assert run().exit_code == 0
+    document = json.loads((project / "metrics" / "evaluation.json").read_text())
+    own, other = document["ocr"]["network"], document["ocr"]["tesseract"]
+    assert own["labelled"]["exact"] == pytest.approx(2 / 3)
+    assert (own["answers"]["given"], own["answers"]["given_wrong"], own["answers"]["n"]) == (0.0, None, 3)
+    assert own["answers"]["calibration_error"] == pytest.approx(0.8 - 2 / 3, abs=1e-4)
+    assert (other["answers"]["given"], other["answers"]["given_wrong"]) == (1.0, 1.0)
+    row = predictions(project)["s/1.png"]
+    assert row["detections"][0]["text"] == row["readings"][0]["reader"]["text"] == "AB12"
+
+
+def test_a_third_reader_reads_every_plate_of_every_split(project, recognizer, monkeypatch):
+    third = FakeReader("CD34")
+    monkeypatch.setattr("pipeline.readers.rapidocr.RapidOcrReader", lambda: third)
+    set_params(project, rapidocr=True)
+    assert run().exit_code == 0
+    assert third.crops == 6 + 5  # as our own: it helps to find wrong labels, which are in every split
+    rows = predictions(project)
+    assert rows["s/4.png"]["readings"][0]["rapidocr"] == {"text": "CD34", "score": 0.8}
+    document = json.loads((project / "metrics" / "evaluation.json").read_text())
+    assert list(document["ocr"]) == ["network", "rapidocr", "tesseract"]
+    assert document["ocr"]["rapidocr"]["labelled"]["exact"] == pytest.approx(1 / 3)
+    assert set(document["end_to_end_baselines"]) == {"tesseract", "rapidocr"}
 
 
 def test_without_tesseract(project, recognizer):

@@ -3,19 +3,24 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pipeline import checkpoints, params
+from pipeline.alphabet import CHARACTERS
 from pipeline.bundle import Bundle
+from pipeline.calibration import Calibration
 from pipeline.checkpoints import CheckpointError
 from pipeline.exporting import ExportError
 from pipeline.images import encode_png, sha256
-from pipeline.records import Box, Detection, Plate, Quad, Sample
+from pipeline.records import Box, Detection, Plate, Quad, Reading, Sample
+from pipeline.sessions import Session
 from pipeline.stages import export
 
-SETTINGS = params.load(Path(__file__).parents[2] / "params.yaml").export
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+SETTINGS = params.load(PARAMS).export
 FINE = {
     "detector_difference": 1e-5,
     "fast_difference": 1e-5,
@@ -80,17 +85,37 @@ def test_a_bundle_says_what_the_checkpoints_cards_say(tmp_path: Path, detector: 
     for name, folder in folders.items():
         shutil.copytree(detector, folder)
         card = json.loads((folder / "card.json").read_text())
-        (folder / "card.json").write_text(json.dumps({**card, "resolution": len(name), "epochs": len(name)}))
+        calibrations = {"ctc": {"slope": 2.0}, "slots": {"slope": 3.0}}
+        reader = {"regions": ["DE", "GB", "ZZ"], "calibrations": calibrations} if name == "reader" else {}
+        (folder / "card.json").write_text(json.dumps({**card, **reader, "resolution": len(name), "epochs": len(name)}))
         for kind in ("", ".int8"):
             (tmp_path / f"{name}{kind}.onnx").write_bytes(name.encode())
-    export.write_bundle(tmp_path, folders)
+    export.write_bundle(tmp_path, folders, SimpleNamespace(decoder="slots"))
     bundle = Bundle.load(tmp_path)
     expected = {"stride": 8, "head": "corner", "backbone": "efficientnet-lite0"}
     assert bundle.detector == {"float": "detector.onnx", "int8": "detector.int8.onnx", "resolution": 8, **expected}
     assert bundle.fast == {"float": "fast.onnx", "int8": "fast.int8.onnx", "resolution": 4, **expected}
     assert bundle.refiner == {"float": "refiner.onnx", "int8": "refiner.int8.onnx"}
-    assert (bundle.reader["height"], bundle.reader["width"]) == (64, 192)
+    assert bundle.reader == {
+        **{"float": "reader.onnx", "int8": "reader.int8.onnx", "height": 64, "width": 192, "alphabet": CHARACTERS},
+        **{"decoder": "slots", "regions": ["DE", "GB", "ZZ"], "calibration": {"slope": 3.0}},
+    }
     assert {name: card["epochs"] for name, card in bundle.created_from.items()} == {name: len(name) for name in folders}
+
+
+@pytest.mark.parametrize("decoder", ["ctc", "slots", "attention"])
+def test_a_reader_of_every_decoder_is_exported_with_its_outputs(tmp_path: Path, decoder: str) -> None:
+    from pipeline.readers import training
+
+    network, _ = training.start(None, 8, (decoder,))
+    training.save(network, tmp_path / "reader", 8, {decoder: Calibration()}, [], {})
+    settings = params.load(PARAMS).train_reader.model_copy(update={"width": 8, "decoder": decoder})
+    crops = [np.random.default_rng(seed).integers(0, 256, (30, 120, 3), dtype=np.uint8) for seed in range(2)]
+    assert export.export_reader(tmp_path / "reader", tmp_path, crops, settings) < SETTINGS.max_difference
+    for name in ("reader.onnx", "reader.int8.onnx"):
+        outputs = Session(tmp_path / name).run(np.zeros((3, 64, 192, 1), np.float32))
+        assert set(outputs) == {decoder, "region"}
+        assert {len(value) for value in outputs.values()} == {3}
 
 
 def test_a_checkpoint_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -135,6 +160,30 @@ def test_box_shift(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, exact, ro
     monkeypatch.setattr(export, "Detector", FakeDetector)
     photo = np.zeros((9, 9, 3), np.uint8)
     assert export.box_shift(tiny_bundle, "fast", [photo]) == pytest.approx(shift)
+
+
+SURE, OTHER, UNSURE = Reading("AB12", 0.9), Reading("A812", 0.9), Reading("", 0.4, guess="AB12")
+# what float reads, what int8 reads -> share changed
+TEXT_CHANGES = {
+    "no crop": ([], [], 0.0),
+    "the same": ([SURE, UNSURE], [SURE, UNSURE], 0.0),
+    "one of two": ([SURE, SURE], [SURE, OTHER], 0.5),
+    "the same, but a guess": ([SURE], [UNSURE], 0.0),
+    "no longer read": ([SURE], [Reading("", 0.0)], 1.0),
+}
+
+
+@pytest.mark.parametrize(("exact", "rough", "share"), TEXT_CHANGES.values(), ids=TEXT_CHANGES.keys())
+def test_text_change(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, exact, rough, share: float) -> None:
+    class FakeReader:
+        def __init__(self, bundle, precision) -> None:
+            self.readings = {"float": exact, "int8": rough}[precision]
+
+        def read(self, crops):
+            return self.readings
+
+    monkeypatch.setattr(export, "NetworkReader", FakeReader)
+    assert export.text_change(tiny_bundle, [np.zeros((9, 9, 3), np.uint8)] * len(exact)) == share
 
 
 def test_a_faithful_export_passes() -> None:

@@ -11,6 +11,7 @@ import pytest
 from pipeline.readers import tesseract
 from pipeline.readers.decoding import NO_READ, ReaderError
 from pipeline.readers.tesseract import TesseractReader, enlarge, reading_of
+from pipeline.records import Reading
 
 needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="the program tesseract is missing")
 
@@ -55,6 +56,14 @@ def test_reading_of(words: list[str], confidences: list[float], text: str, score
         assert reading.score == pytest.approx(np.prod(scores) ** (1 / len(scores)))
     else:
         assert reading == NO_READ
+
+
+def test_the_more_confident_of_two_looks_is_kept(monkeypatch) -> None:
+    monkeypatch.setattr(tesseract.shutil, "which", lambda name: name)
+    reader = TesseractReader(threads=1)
+    monkeypatch.setattr(reader, "_read_one", lambda crop: Reading(f"H{len(crop)}", 1 / len(crop)))
+    crop = np.zeros((100, 300, 3), np.uint8)
+    assert [reading.text for reading in reader.read([crop, crop[:50]])] == ["H84", "H42"]
 
 
 @needs_tesseract

@@ -57,7 +57,7 @@ MISTAKES = {
     "a row too many": ("A[9|X]k", "A/9", 7, "2 rows, the first pattern has 1"),
     "13 characters": ("[A/99]", "[AAAAAA/9999999]", 13, "1 to 12 characters, not 13"),
     "13 characters by the longest prefix": ("A[9|X]k", '"@[9|X]AAAAAAAAA"', 7, "1 to 12 characters, not 13"),
-    "separators alone": ("A[9|X]k", '" - "', 7, "1 to 12 characters, not 0"),
+    "separators alone": ("A[9|X]k", '" - "', 7, "a row without characters"),
     "no prefixes for @": ("[AB, C]", "[]", 6, "'@' stands for a prefix, and the file has no prefixes"),
     "no pattern": ("[A/99]", "[]", 13, "patterns"),
     "a number for a pattern": ("[A/99]", "[9999]", 13, "valid string"),

@@ -15,7 +15,7 @@ LABELS = Path(__file__).parents[2] / "data" / "labels"
 def test_the_snapshot_passes(capsys: pytest.CaptureFixture[str]) -> None:
     before = (LABELS / corrections.CORRECTIONS).read_bytes()
     sync_labels.main(LABELS)
-    assert "299 corrected pictures with 450 plates" in capsys.readouterr().out
+    assert "620 corrected pictures with 838 plates" in capsys.readouterr().out
     assert (LABELS / corrections.CORRECTIONS).read_bytes() == before
 
 

@@ -22,6 +22,7 @@ _PADDING = 16  # pixels of white around; letters that touch the edge are lost
 _TWO_ROW_ASPECT = 2.2  # width / height; a squarer plate is taken to have two rows
 _LINE, _BLOCK = 7, 6  # Tesseract's page segmentation modes
 _MAX_WIDTH = 1024
+_LEAST_RANGE = 16  # grey levels; on a flatter crop it sees letters that are not there
 _TRIM = 0.08  # of the height, cut off on all sides in the second look: a border is taken for letters
 
 
@@ -52,7 +53,7 @@ class TesseractReader:
     def _read_one(self, crop: RGB) -> Reading:
         import pytesseract
 
-        if not crop.size:
+        if not crop.size or np.ptp(crop) < _LEAST_RANGE:
             return NO_READ
         image, mode = enlarge(crop)
         config = f"--oem 1 --psm {mode} -c tessedit_char_whitelist={CHARACTERS}"
@@ -92,6 +93,6 @@ def reading_of(words: Mapping[str, Sequence[Any]]) -> Reading:
         characters = readable(str(word))
         text += characters
         scores += [float(np.clip(float(confidence) / 100, 0, 1))] * len(characters)
-    if not text or len(text) > MAX_LENGTH or not any(scores):
+    if not text or len(text) > MAX_LENGTH:
         return NO_READ
     return Reading(text, float(np.exp(np.mean(np.log(np.maximum(scores, 1e-6))))), tuple(scores))

@@ -142,7 +142,7 @@ def test_a_poor_test_split_still_gives_a_page(tmp_path, images, name, cases):
     write(tmp_path / "report", cases, images)
     read_page(tmp_path / "report" / "index.html")
     report.write_plots(tmp_path / "plots", document_of(cases), cases)
-    for picture in ("worst.jpg", "sample.jpg"):
+    for picture in ("worst.jpg", "sample.jpg", "rendered.jpg"):
         assert Image.open(tmp_path / "report" / picture).width >= report.TILE_WIDTH
 
 
@@ -159,7 +159,7 @@ def test_a_missing_picture_leaves_the_old_report(tmp_path, images):
 def test_the_same_evaluation_gives_the_same_bytes(tmp_path, images):
     for name in ("one", "two"):
         write(tmp_path / name, CASES, images)
-    for file in ("index.html", "worst.jpg", "sample.jpg"):
+    for file in ("index.html", "worst.jpg", "sample.jpg", "rendered.jpg"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 

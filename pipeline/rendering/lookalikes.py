@@ -19,7 +19,7 @@ Labelled = tuple[RGB, str]  # a crop and what it says
 
 
 def beside(real: Sequence[Labelled], seed: int) -> RGB:
-    """Real crops on the left, as many rendered ones on the right; under each its text. RGB uint8 (h, w, 3)."""
+    """The data's crops on the left, as many rendered ones on the right; under each its text. RGB uint8 (h, w, 3)."""
     rng = np.random.default_rng(seed)
     fonts = FontBook.reproducible()
     drawn = [(crop, plate.text) for crop, plate in (render_crop(rng, fonts=fonts) for _ in real)]
@@ -27,7 +27,7 @@ def beside(real: Sequence[Labelled], seed: int) -> RGB:
     half = _COLUMNS * _WIDTH
     canvas = Image.new("RGB", (2 * half + _GAP, (rows * (_HEIGHT + _CAPTION)) + _GAP), (250, 250, 250))
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
-    for left, heading, crops in ((0, "real", list(real)), (half + _GAP, "rendered", drawn)):
+    for left, heading, crops in ((0, "from the data", list(real)), (half + _GAP, "rendered", drawn)):
         pen.text((left + 4, 4), heading, (20, 20, 20), font)
         for index, (crop, text) in enumerate(crops):
             x, y = left + (index % _COLUMNS) * _WIDTH, _GAP + (index // _COLUMNS) * (_HEIGHT + _CAPTION)

@@ -15,7 +15,6 @@ from pipeline.bundle import Bundle, Precision
 from pipeline.detectors.detector import Detector as NetworkDetector
 from pipeline.images import RGB, rectify
 from pipeline.readers.reader import NetworkReader, Reader
-from pipeline.readers.syntax import SettlingReader
 from pipeline.readers.tesseract import TesseractReader
 from pipeline.records import Box, Detection, Quad, Recognition
 
@@ -68,7 +67,11 @@ class Recognizer:
             chosen = RapidOcrReader(threads)
         else:
             chosen = NetworkReader(bundle, threads=threads, precision=precision, min_score=min_text_score)
-        return cls(detector, SettlingReader(chosen, region) if region else chosen)
+        if region:
+            from pipeline.readers.syntax import SettlingReader  # layouts need pydantic and YAML: a fifth of a second
+
+            chosen = SettlingReader(chosen, region)
+        return cls(detector, chosen)
 
     def recognize(self, images: list[RGB], min_score: float = MIN_SCORE) -> list[list[Recognition]]:
         """For each image, in order, its plates with their readings, best detection first.

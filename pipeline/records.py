@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+UNKNOWN_REGION = "ZZ"  # ISO 3166's user-assigned code: a plate of no real syntax
+
 Point = tuple[float, float]
 Split = Literal["train", "val", "test"]
 

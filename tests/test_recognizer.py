@@ -210,7 +210,7 @@ def test_a_flipped_byte_in_a_network_is_refused(tiny_bundle, tmp_path):
 
 
 def test_the_recogniser_imports_nothing_heavy():
-    heavy = ("tensorflow", "keras", "dvc", "mlflow", "great_expectations", "matplotlib", "scipy")
+    heavy = ("tensorflow", "keras", "dvc", "mlflow", "great_expectations", "matplotlib", "scipy", "pydantic", "yaml")
     code = f"import sys, pipeline.recognizer; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

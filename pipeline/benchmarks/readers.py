@@ -48,7 +48,7 @@ from pipeline.metrics import Bootstrap, Outcome
 from pipeline.readers.decoding import ReaderError
 from pipeline.readers.reader import NetworkReader, Reader
 from pipeline.readers.tesseract import TesseractReader
-from pipeline.rendering.layouts import UNKNOWN_REGION
+from pipeline.records import UNKNOWN_REGION
 
 BENCHMARK = "bench-reader"
 RAPIDOCR = "RapidOCR"

@@ -18,8 +18,7 @@ from pipeline.bundle import Bundle, BundleError, Precision
 from pipeline.calibration import Calibration
 from pipeline.images import RGB
 from pipeline.readers.decoding import DECODE, NO_READ
-from pipeline.records import Reading
-from pipeline.rendering.layouts import UNKNOWN_REGION
+from pipeline.records import UNKNOWN_REGION, Reading
 from pipeline.sessions import Session
 
 HEIGHT, WIDTH = 64, 192  # pixels of the network's input

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.rendering.layouts import CLEAR, COLOURS, LETTERS, UNKNOWN_REGION, Band, Colour, Layout, read_layouts
+from pipeline.records import UNKNOWN_REGION
+from pipeline.rendering.layouts import CLEAR, COLOURS, LETTERS, Band, Colour, Layout, read_layouts
 
 FOLDER = Path(__file__).parent / "regions"
 

@@ -21,7 +21,6 @@ from pipeline.alphabet import MAX_LENGTH, normalise
 Colour = tuple[int, int, int]  # RGB
 Paint = tuple[Colour, Colour]  # background, characters
 
-UNKNOWN_REGION = "ZZ"  # ISO 3166's user-assigned code: a plate of no real syntax
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 CLEAR = "ABCDEFGHJKLMNPRSTUVWXYZ"  # without I, O, Q, which many countries avoid
 DIGITS = "0123456789"

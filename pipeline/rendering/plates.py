@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.alphabet import CHARACTERS, normalise
-from pipeline.records import Box
+from pipeline.records import UNKNOWN_REGION, Box
 from pipeline.rendering import layouts, wear
 from pipeline.rendering.catalogue import Catalogue
 from pipeline.rendering.fonts import Face, FontBook
@@ -94,7 +94,7 @@ def render_plate(
     easel.furnish()
     easel.write(shown)
     easel.finish()
-    region = layout.region if layout.fits(plain) else layouts.UNKNOWN_REGION
+    region = layout.region if layout.fits(plain) else UNKNOWN_REGION
     image = np.clip(easel.image, 0, 255, out=easel.image).astype(np.uint8)
     upper = len(normalise(re.split(r"[/|]", shown, maxsplit=1)[0]))
     return RenderedPlate(image, plain, region, shown.count("/") + 1, upper, tuple(easel.char_boxes), easel.tones)

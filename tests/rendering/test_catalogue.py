@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.records import UNKNOWN_REGION
 from pipeline.rendering.catalogue import FOLDER, Catalogue, invented_layout
-from pipeline.rendering.layouts import UNKNOWN_REGION, Layout, read_layouts
+from pipeline.rendering.layouts import Layout, read_layouts
 from pipeline.rendering.plates import render_plate
 from pipeline.rendering.texts import random_text
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from pipeline.alphabet import CHARACTERS, MAX_LENGTH
+from pipeline.records import UNKNOWN_REGION
 from pipeline.rendering import cropping
 from pipeline.rendering.catalogue import Catalogue
 from pipeline.rendering.cropping import render_crop
-from pipeline.rendering.layouts import UNKNOWN_REGION
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.records import UNKNOWN_REGION
 from pipeline.rendering.catalogue import Catalogue
-from pipeline.rendering.layouts import UNKNOWN_REGION
 from pipeline.rendering.plates import render_plate
 
 ONE_ROW = Catalogue.shipped().of("ES")[0]

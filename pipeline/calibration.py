@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -33,17 +33,23 @@ class Calibration:
     def fit(cls, scores: Scores, right: Right, most_wrong: float = MOST_WRONG) -> Self:
         """Fits slope and intercept by maximum likelihood, then the threshold. Needs right and wrong readings; where
         there are none of either, scores stay as they are."""
+        line = cls._line(scores, right)
+        probabilities = np.array([line(float(score)) for score in scores])
+        return replace(line, threshold=_threshold(probabilities, right, most_wrong))
+
+    @classmethod
+    def _line(cls, scores: Scores, right: Right) -> Self:
+        """Slope and intercept, the threshold still to be chosen."""
         if right.all() or not right.any():
-            return cls(threshold=_threshold(scores, right, most_wrong))
+            return cls()
         from sklearn.linear_model import LogisticRegression
 
         logits = np.array([[_logit(float(score))] for score in scores])
         fitted = LogisticRegression(C=10.0).fit(logits, right)
-        rough = cls(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
-        if rough.slope <= 0:  # the less sure, the more often right: nothing to learn from so few
-            return cls(threshold=_threshold(scores, right, most_wrong))
-        probabilities = np.array([rough(float(score)) for score in scores])
-        return cls(rough.slope, rough.intercept, _threshold(probabilities, right, most_wrong))
+        slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+        if slope <= 0:  # the less sure, the more often right: nothing to learn from so few
+            return cls()
+        return cls(slope, intercept)
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:

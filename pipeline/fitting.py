@@ -104,6 +104,11 @@ class _StopOnNan(keras.callbacks.Callback):
             )
 
 
+def compute_in(precision: str) -> None:
+    """Sets what the networks built from now on compute in: "float32" or "bfloat16". Weights stay float32."""
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+
+
 def fit(
     network: keras.Model,
     loss: Loss,

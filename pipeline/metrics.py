@@ -58,8 +58,7 @@ class Case:
 class Outcome:
     """What became of one true plate. `truth` is None where no certain text is known.
 
-    `labelled` and `detected` are the readers' texts, or the guesses of their no-reads; `sure` the scores of `labelled`,
-    and `given` whether it was a text.
+    `labelled` and `detected` are the readers' texts, or the guesses of their no-reads; `readings` those of `labelled`.
     """
 
     sample: Sample
@@ -68,8 +67,7 @@ class Outcome:
     detection: Detection | None
     labelled: Mapping[str, str]
     detected: Mapping[str, str]
-    sure: Mapping[str, float] = field(default_factory=dict)
-    given: Mapping[str, bool] = field(default_factory=dict)
+    readings: Mapping[str, Reading] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +161,16 @@ def outcomes(cases: Iterable[Case], min_score: float) -> tuple[list[Outcome], li
         finder = {int(plate): index for index, plate in enumerate(matched) if plate >= 0}
         for index, plate in enumerate(case.sample.plates):
             at = finder.get(index)
+            readings = {name: own[index] for name, own in case.labelled.items() if index in own}
             results.append(
                 Outcome(
                     sample=case.sample,
                     plate=plate,
                     truth=certain_text(plate),
                     detection=None if at is None else detections[at],
-                    labelled={
-                        name: alphabet.readable(by_plate[index].best)
-                        for name, by_plate in case.labelled.items()
-                        if index in by_plate
-                    },
+                    labelled={name: alphabet.readable(reading.best) for name, reading in readings.items()},
                     detected={} if at is None else {name: texts[at] for name, texts in read.items()},
-                    sure={name: own[index].score for name, own in case.labelled.items() if index in own},
-                    given={name: bool(own[index].text) for name, own in case.labelled.items() if index in own},
+                    readings=readings,
                 )
             )
         for at in np.flatnonzero(matched < 0):
@@ -464,16 +458,14 @@ def reader_metrics(results: Sequence[Outcome], reader: str, bootstrap: Bootstrap
 def answers(results: Sequence[Outcome], reader: str, bootstrap: Bootstrap) -> dict[str, Any]:
     """How a reader knows what it doesn't know, on labelled crops: the share of plates that it gives a text for, how
     much of that is wrong, and the calibration error of its scores."""
-    chosen = [o for o in results if o.truth and reader in o.labelled]
+    chosen = [o for o in results if o.truth and reader in o.readings]
+    given = [(o.sample.group, bool(o.readings[reader].text), 1) for o in chosen]
+    wrong = [(o.sample.group, o.labelled[reader] != o.truth, 1) for o in chosen if o.readings[reader].text]
     shares = {
-        "given": ratio([(o.sample.group, o.given[reader], 1) for o in chosen], bootstrap, "no plate with a text"),
-        "given_wrong": ratio(
-            [(o.sample.group, o.labelled[reader] != o.truth, 1) for o in chosen if o.given[reader]],
-            bootstrap,
-            "no text was given",
-        ),
+        "given": ratio(given, bootstrap, "no plate with a text"),
+        "given_wrong": ratio(wrong, bootstrap, "no text was given"),
     }
-    scores = np.array([o.sure[reader] for o in chosen])
+    scores = np.array([o.readings[reader].score for o in chosen])
     right = np.array([o.labelled[reader] == o.truth for o in chosen], np.bool_)
     error = round(expected_error(scores, right), 4) if chosen else None
     return section(shares, n=len(chosen), calibration_error=error)

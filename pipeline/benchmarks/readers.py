@@ -270,8 +270,7 @@ def outcomes(contender: Contender, crops: Sequence[Crop]) -> list[Outcome]:
                     detection=None,
                     labelled={name: readable(reading.best)},
                     detected={},
-                    sure={name: reading.score},
-                    given={name: bool(reading.text)},
+                    readings={name: reading},
                 )
             )
     return results

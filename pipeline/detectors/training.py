@@ -24,7 +24,7 @@ ARCHITECTURE = ("backbone", "cut", "activation", "stride", "width", "fusion", "h
 def build(settings: TrainDetector) -> keras.Model:
     """image (B, H, W, 3) RGB 0..255, H and W multiples of 32 -> the head's outputs."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if settings.precision == "bfloat16" else "float32")
+    fitting.compute_in(settings.precision)
     try:
         trunk = backbone.build_trunk(
             settings.backbone, settings.cut, settings.activation, imagenet=settings.weights == "imagenet"

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pipeline.alphabet import MAX_LENGTH
 from pipeline.images import RGB
 from pipeline.readers.decoding import PADDING, encode
-from pipeline.readers.reader import HEIGHT, WIDTH, Grey, prepare, stretch
-from pipeline.records import Box, Plate
+from pipeline.readers.reader import HEIGHT, WIDTH, Grey, about_middle, prepare, stretch
+from pipeline.records import Plate, Quad
 from pipeline.rendering.catalogue import Catalogue
 
 MARGIN = 0.25  # of a plate's box, cut out around it so that the jitter finds pixels there
@@ -64,8 +64,7 @@ class RealCrop:
         size = (round(scale * (box.width + 2 * across)), round(scale * (box.height + 2 * down)))
         soft = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
         picture = cv2.warpAffine(photo, onto, size, flags=soft, borderMode=cv2.BORDER_REPLICATE)
-        points = plate.quad.points if plate.quad is not None else _corners(box)
-        corners = np.array(points, np.float32) * scale + onto[:, 2]
+        corners = np.array((plate.quad or Quad.of_box(box)).points, np.float32) * scale + onto[:, 2]
         characters = None
         if plate.char_boxes and len(plate.char_boxes) == len(text):
             characters = np.array([c.xyxy for c in plate.char_boxes], np.float32) * scale + np.tile(onto[:, 2], 2)
@@ -88,10 +87,6 @@ class RealCrop:
         return self.picture[max(0, top) : bottom, max(0, left) : right]
 
 
-def _corners(box: Box) -> list[tuple[float, float]]:
-    return [(box.x1, box.y1), (box.x2, box.y1), (box.x2, box.y2), (box.x1, box.y2)]
-
-
 def _rows(char_boxes: Points) -> NDArray[np.intp]:
     """The row of each character, in reading order: the next begins where one stands further left."""
     return np.concatenate([[0], np.cumsum(np.diff(char_boxes[:, 0]) < 0)])
@@ -107,7 +102,6 @@ def permuted(rng: np.random.Generator, real: RealCrop) -> RealCrop:
         return real
     picture, text = real.picture.copy(), list(real.said.text)
     widths = real.char_boxes[:, 2] - real.char_boxes[:, 0]
-    tops, bottoms = real.char_boxes[:, 1], real.char_boxes[:, 3]
     order = np.arange(len(text))
     rows = _rows(real.char_boxes)
     for row in range(int(rows[-1]) + 1):
@@ -117,8 +111,8 @@ def permuted(rng: np.random.Generator, real: RealCrop) -> RealCrop:
     for place, origin in enumerate(order):
         if place == origin:
             continue
-        x1, y1, x2, y2 = _whole(real.char_boxes[place], tops[place], bottoms[place], picture)
-        u1, v1, u2, v2 = _whole(real.char_boxes[origin], tops[origin], bottoms[origin], picture)
+        x1, y1, x2, y2 = _whole(real.char_boxes[place], picture)
+        u1, v1, u2, v2 = _whole(real.char_boxes[origin], picture)
         if x2 - x1 < 2 or y2 - y1 < 2 or u2 - u1 < 2 or v2 - v1 < 2:
             return real
         moved = cv2.resize(real.picture[v1:v2, u1:u2], (x2 - x1, y2 - y1), interpolation=cv2.INTER_LINEAR)
@@ -128,15 +122,11 @@ def permuted(rng: np.random.Generator, real: RealCrop) -> RealCrop:
     return replace(real, picture=picture, said=said)
 
 
-def _whole(box: Points, top: float, bottom: float, picture: RGB) -> tuple[int, int, int, int]:
-    """A character's box in whole pixels inside the picture, a pixel wider on each side."""
+def _whole(box: Points, picture: RGB) -> NDArray[np.intp]:
+    """A character's box in whole pixels inside the picture, a pixel wider on each side: x1, y1, x2, y2."""
     height, width = picture.shape[:2]
-    return (
-        int(np.clip(round(float(box[0])) - 1, 0, width)),
-        int(np.clip(round(float(top)) - 1, 0, height)),
-        int(np.clip(round(float(box[2])) + 1, 0, width)),
-        int(np.clip(round(float(bottom)) + 1, 0, height)),
-    )
+    wider = np.rint(box) + np.array([-1, -1, 1, 1])
+    return np.clip(wider, 0, (width, height, width, height)).astype(np.intp)
 
 
 def draw(rng: np.random.Generator, real: RealCrop) -> Grey:
@@ -183,9 +173,8 @@ def shifted(rng: np.random.Generator, grey: Grey) -> Grey:
     """A prepared crop cut a little differently: shifted, scaled, slanted, leaning."""
     scale = 1 + rng.normal(0, 0.03, 2)
     slant, lean = rng.normal(0, 0.1), rng.normal(0, 0.02)
-    matrix = np.array([[scale[0], slant, 0], [lean, scale[1], 0]])
-    middle = np.array([WIDTH / 2, HEIGHT / 2])
-    matrix[:, 2] = middle - matrix[:, :2] @ middle + rng.normal(0, (2.5, 1.5))
+    matrix = about_middle(np.array([[scale[0], slant], [lean, scale[1]]]))
+    matrix[:, 2] += rng.normal(0, (2.5, 1.5))
     moved = cv2.warpAffine(grey, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, dtype=np.uint8)
 

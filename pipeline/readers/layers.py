@@ -58,7 +58,7 @@ class StandardConv(layers.Layer):
         return ops.conv(x, kernel, self.strides, self.padding, dilation_rate=self.dilation) + self.bias
 
     def plain(self) -> layers.Conv2D:
-        """An ordinary convolution that does the same, once `fold` has given it its weights."""
+        """An ordinary convolution that does the same, once `folded` has given it its weights."""
         return layers.Conv2D(
             self.filters,
             self.kernel_size,

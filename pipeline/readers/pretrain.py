@@ -24,11 +24,12 @@ from pipeline.images import read_image
 from pipeline.manifest import read_manifest
 from pipeline.readers.crops import Labelled, RealCrop, stack
 from pipeline.readers.reader import prepare
-from pipeline.records import Plate, Sample
+from pipeline.records import Plate, Sample, Split
 from pipeline.rendering.catalogue import Catalogue
 from pipeline.rendering.fonts import FontBook
 
 _HELD_OUT = 1_000_003  # a stream of its own: no training seed begins with it
+_QUARTERS: tuple[Split, ...] = ("train", "val", "train", "test")  # of the plates of a halved source, by their texts
 _LEAST_HEIGHT = 7.0  # pixels; of smaller plates the text cannot be seen
 
 
@@ -44,9 +45,7 @@ def main(
     frozen: Annotated[bool, typer.Option(help="train only what the checkpoint of --start does not hold")] = False,
     halve: Annotated[list[str] | None, typer.Option(help="sources of which half of the texts are learnt")] = None,
     leave_out: Annotated[list[str] | None, typer.Option(help="sources to learn nothing from")] = None,
-    unseen: Annotated[
-        list[str] | None, typer.Option(help="regions not to render: those of a leave-one-out test")
-    ] = None,
+    unseen: Annotated[list[str] | None, typer.Option(help="regions neither rendered nor learnt from")] = None,
     width: int = 24,
     epochs: int = 60,
     batches: int = 300,
@@ -74,7 +73,7 @@ def main(
     train = RenderedPlates(mixture, batches, seed, processes)
     rendered = training.StoredCrops(*rendered_batch((_HELD_OUT, seed), held_out, fonts, catalogue), batch_size)
     photographed = training.StoredCrops(*as_labelled(real_crops(val, images)), batch_size)
-    training.compute_in(precision)
+    fitting.compute_in(precision)
     network, seen = training.start(start, width, decoder or ("ctc",))
     if frozen:
         training.freeze(network, start)
@@ -103,29 +102,26 @@ def taught(
 
     That is the training split; of the sources in `halve`, every plate whose text's SHA-256 is even, whatever its split.
     """
-    source = Path(sample.image).parts[0]
-    texts = [readable(plate.text or "") for plate in readable_plates(sample)]
-    if not texts or source in leave_out or any(plate.region in unseen for plate in sample.plates):
-        return False
-    if source in halve:
-        return all(_quarter(text) in (0, 2) for text in texts)
-    return sample.split == "train"
+    return _side(sample, halve, leave_out, unseen) == "train"
 
 
 def kept_for_val(
     sample: Sample, halve: Collection[str], leave_out: Collection[str] = (), unseen: Collection[str] = ()
 ) -> bool:
     """True where calibration and threshold may look at a sample: the val split; of halved sources, a quarter."""
+    return _side(sample, halve, leave_out, unseen) == "val"
+
+
+def _side(sample: Sample, halve: Collection[str], leave_out: Collection[str], unseen: Collection[str]) -> Split | None:
+    """The split of a sample with a readable plate; None for one that is left out, or whose plates are of two splits."""
     source = Path(sample.image).parts[0]
-    if source in leave_out or any(plate.region in unseen for plate in sample.plates):
-        return False
-    if source in halve:
-        return all(_quarter(readable(plate.text or "")) == 1 for plate in readable_plates(sample))
-    return sample.split == "val"
-
-
-def _quarter(text: str) -> int:
-    return hashlib.sha256(text.encode()).digest()[-1] % 4
+    texts = [readable(plate.text or "") for plate in readable_plates(sample)]
+    if not texts or source in leave_out or any(plate.region in unseen for plate in sample.plates):
+        return None
+    if source not in halve:
+        return sample.split
+    sides = {_QUARTERS[hashlib.sha256(text.encode()).digest()[-1] % 4] for text in texts}
+    return sides.pop() if len(sides) == 1 else None
 
 
 def readable_plates(sample: Sample) -> list[Plate]:

@@ -5,7 +5,7 @@ A crop of any size becomes the network's input in one place, `prepare`, which tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -71,10 +71,13 @@ def look_again(grey: Grey) -> NDArray[np.uint8]:
 def _recut(across: float, down: float, lean: float) -> NDArray[np.float32]:
     """The affine map that scales a crop about its middle, after its right end was lowered by `lean` of its height."""
     slope = lean * HEIGHT / WIDTH
-    matrix = np.array([[across, 0, 0], [down * slope, down, 0]], np.float32)
-    middle = np.array([WIDTH / 2, HEIGHT / 2], np.float32)
-    matrix[:, 2] = middle - matrix[:, :2] @ middle
-    return matrix
+    return about_middle(np.array([[across, 0], [down * slope, down]], np.float32))
+
+
+def about_middle(linear: NDArray[Any]) -> NDArray[Any]:
+    """A linear map (2, 2) of a prepared crop about its middle, as an affine one (2, 3)."""
+    middle = np.array([WIDTH / 2, HEIGHT / 2], linear.dtype)
+    return np.column_stack([linear, middle - linear @ middle])
 
 
 _CUTS = (_recut(1.14, 1.14, 0.0), _recut(0.95, 0.89, 0.0), _recut(1.0, 1.22, 0.2), _recut(1.0, 1.22, -0.2))
@@ -127,14 +130,13 @@ class NetworkReader:
             chosen = usable[start : start + _BATCH]
             greys = np.stack([prepare(crops[index]) for index in chosen])
             outputs = self._session.run(greys[..., None].astype(np.float32))
-            first = [DECODE[self._decoder](logits) for logits in outputs[self._decoder]]
-            found = surest(greys, first, self._decoded)
+            found = surest(greys, self._decoded(outputs), lambda looks: self._decoded(self._session.run(looks)))
             for index, reading, region in zip(chosen, found, outputs["region"], strict=True):
                 readings[index] = self._calibrated(reading, region)
         return readings
 
-    def _decoded(self, batch: NDArray[np.float32]) -> list[Reading]:
-        return [DECODE[self._decoder](logits) for logits in self._session.run(batch)[self._decoder]]
+    def _decoded(self, outputs: Mapping[str, NDArray[np.float32]]) -> list[Reading]:
+        return [DECODE[self._decoder](logits) for logits in outputs[self._decoder]]
 
     def _calibrated(self, found: Reading, region: NDArray[np.float32]) -> Reading:
         if not found.text:

@@ -113,11 +113,6 @@ def start(weights: Path | None, width: int, decoders: Sequence[str] = ("ctc",)) 
     return network, checkpoints.read_seen(weights)
 
 
-def compute_in(precision: str) -> None:
-    """Sets what the networks built from now on compute in: "float32" or "bfloat16". Weights stay float32."""
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-
-
 def freeze(network: keras.Model, weights: Path | None) -> None:
     """Stops the training of every layer that a checkpoint holds."""
     if weights is None:
@@ -170,9 +165,3 @@ def judged(network: keras.Model, data: Batches, decoder: str) -> tuple[Scores, R
                 scores.append(reading.score)
                 right.append(bool(np.array_equal(encode(reading.text), label)))
     return np.array(scores, np.float64), np.array(right, np.bool_)
-
-
-def exact_match(network: keras.Model, data: Batches, decoder: str) -> float:
-    """Share of the crops with a text that the network reads without a mistake; nan where there are none."""
-    _, right = judged(network, data, decoder)
-    return float(right.mean()) if len(right) else float("nan")

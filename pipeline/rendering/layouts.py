@@ -132,6 +132,11 @@ def elements(pattern: str) -> list[str]:
     return re.findall(r"\[[^\[\]|]+\|[^\[\]|]+\]|.", pattern)
 
 
+def plain(element: str) -> str:
+    """The characters of an element, a stack's without its brackets: '[A|9]' -> 'A9'."""
+    return element[1:-1].replace("|", "") if len(element) > 1 else element
+
+
 def _pattern_problem(pattern: str, prefixes: tuple[str, ...], rows: int) -> str | None:
     if pattern.count("/") != rows - 1:
         return f"{pattern.count('/') + 1} rows, the first pattern has {rows}"
@@ -139,7 +144,7 @@ def _pattern_problem(pattern: str, prefixes: tuple[str, ...], rows: int) -> str 
         return "a row without characters"
     longest = 0
     for element in elements(pattern):
-        for c in element.strip("[]").replace("|", "") if len(element) > 1 else element:
+        for c in plain(element):
             if c == "@" and not prefixes:
                 return "'@' stands for a prefix, and the file has no prefixes"
             if c not in "A9X@~/" + SEPARATORS + "012345678" and not (c.isascii() and c.islower()):

@@ -88,7 +88,7 @@ def render_plate(
     layout = layout or Catalogue.shipped().choose(rng)
     shown = random_text(layout, rng) if text is None else _arranged(text.upper(), layout)
     plain = normalise(shown)
-    if not plain or not set("".join(map(_plain, layouts.elements(shown)))) <= {*CHARACTERS, *_SEPARATORS, "/"}:
+    if not plain or not set("".join(map(layouts.plain, layouts.elements(shown)))) <= {*CHARACTERS, *_SEPARATORS, "/"}:
         raise ValueError(f"a plate cannot show {text!r}: only A-Z and 0-9, and ' -.:*/' between them")
     easel = _Easel(rng, layout, book, height)
     easel.furnish()
@@ -98,11 +98,6 @@ def render_plate(
     image = np.clip(easel.image, 0, 255, out=easel.image).astype(np.uint8)
     upper = len(normalise(re.split(r"[/|]", shown, maxsplit=1)[0]))
     return RenderedPlate(image, plain, region, shown.count("/") + 1, upper, tuple(easel.char_boxes), easel.tones)
-
-
-def _plain(element: str) -> str:
-    """An element of a text, without the brackets of a stack."""
-    return element[1:-1].replace("|", "") if len(element) > 1 else element
 
 
 def _arranged(text: str, layout: Layout) -> str:
@@ -320,26 +315,25 @@ class _Easel:
             return _SEPARATORS[part] * deep
         if len(part) == 1:
             return setting.face.glyph(part).shape[1] * deep / HEIGHT * setting.stretch
+        return max(total for _, total in self._stacked_rows(part, setting, deep))
+
+    def _stacked_rows(self, part: str, setting: _Setting, deep: float) -> list[tuple[list[float], float]]:
+        """Of the upper and the lower row of a stack: the characters' widths, and the row's."""
         small = _STACKED * deep
-        return max(
-            sum(self._wide(c, setting, small) for c in row) + setting.tracking * small * (len(row) - 1)
-            for row in part[1:-1].split("|")
-        )
+        rows = [[self._wide(c, setting, small) for c in row] for row in part[1:-1].split("|")]
+        return [(widths, sum(widths) + setting.tracking * small * (len(widths) - 1)) for widths in rows]
 
     def _stack(self, part: str, setting: _Setting, x: float, middle: float, width: float, deep: float) -> None:
         """Small characters above one another, each row centred."""
         small = _STACKED * deep
-        for row, centre in zip(
-            part[1:-1].split("|"), (middle - (deep - small) / 2, middle + (deep - small) / 2), strict=True
-        ):
-            widths = [self._wide(c, setting, small) for c in row]
-            spacing = setting.tracking * small
-            total = sum(widths) + spacing * (len(row) - 1)
+        centres = (middle - (deep - small) / 2, middle + (deep - small) / 2)
+        sized = self._stacked_rows(part, setting, deep)
+        for row, centre, (widths, total) in zip(part[1:-1].split("|"), centres, sized, strict=True):
             squeeze = min(1.0, width / total)
             at = x + (width - total * squeeze) / 2
             for c, wide in zip(row, widths, strict=True):
                 self._stamp(setting.face.glyph(c), at, centre - small / 2, wide * squeeze, small)
-                at += (wide + spacing) * squeeze
+                at += (wide + setting.tracking * small) * squeeze
 
     def _stamp(self, glyph: Mask, x: float, y: float, width: float, deep: float) -> None:
         """Puts one glyph on the ink mask and notes its box."""

@@ -33,7 +33,7 @@ def train_reader(data: Path, out: Path, work: Path, settings: params.TrainReader
 
     crops, labels, learnt = training.load_stored(data / "train")
     val_crops, val_labels, _ = training.load_stored(data / "val")
-    training.compute_in(settings.precision)
+    fitting.compute_in(settings.precision)
     network, seen = training.start(starting_weights(settings.weights), settings.width, (settings.decoder,))
     train = training.StoredCrops(crops, labels, settings.batch_size, seed, shuffle=True)
     validation = training.StoredCrops(val_crops, val_labels, settings.batch_size)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline import checkpoints, params
+from pipeline import checkpoints, fitting, params
 from pipeline.calibration import Calibration
 from pipeline.readers import training
 from pipeline.readers.crops import region_codes
@@ -71,7 +71,7 @@ def test_what_is_given_is_measured_with_the_threshold_that_is_chosen(
         train_reader.train_reader(tmp_path / "data", tmp_path / "out", tmp_path / "work", settings, seed=3)
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
-        training.compute_in("float32")
+        fitting.compute_in("float32")
     card = checkpoints.read_card(tmp_path / "out")
     assert (card["val_exact"], card["val_given"], card["val_given_wrong"]) == (0.75, 0.75, 0.0)
     calibration = Calibration.of(card["calibrations"]["slots"])

@@ -126,7 +126,8 @@ def _whole(box: Points, picture: RGB) -> NDArray[np.intp]:
     """A character's box in whole pixels inside the picture, a pixel wider on each side: x1, y1, x2, y2."""
     height, width = picture.shape[:2]
     wider = np.rint(box) + np.array([-1, -1, 1, 1])
-    return np.clip(wider, 0, (width, height, width, height)).astype(np.intp)
+    inside: NDArray[np.intp] = np.clip(wider, 0, (width, height, width, height)).astype(np.intp)
+    return inside
 
 
 def draw(rng: np.random.Generator, real: RealCrop) -> Grey:

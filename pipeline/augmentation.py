@@ -2,13 +2,14 @@
 
 A detector's crop is a window of a photo at a random scale, so that plates of every size are seen; on some photos
 other plates, rendered or cut from other photos, are warped first, which gives exact corners in real surroundings.
-Crop i of a run is a pure function of (seed, i, samples): asking for more keeps the first ones.
+What crop i is made of, its recipe, is drawn by (seed, i) and the samples' ids before anything is decoded, in such a way
+that a changed sample changes few recipes; the crop is a pure function of its recipe and of those pictures.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import params
 from pipeline.images import RGB, read_image, rectify
 from pipeline.records import Box, Plate, Quad, Sample
 from pipeline.rendering import plates as plate_rendering
 from pipeline.rendering import scenes
+from pipeline.rendezvous import Pool
 
 MAX_PLATES = 8  # kept for a crop
 MIN_HEIGHT = 4.0  # pixels: a plate lower than this is neither asked for nor counted as background
@@ -36,6 +39,10 @@ CUT = 0.1  # share of windows round a plate that may cut it
 ASTRAY = 0.15  # share of windows that lie anywhere at any zoom: headlights and badges as large as plates
 ZOOM = 4.0  # of the whole photo, at most, where a window lies anywhere
 MIRRORED = 0.3  # share of crops
+MAX_SIDE = 1280  # pixels: larger photos are scaled down first
+LENT = 0.4  # share of transplanted plates that are cut from other pictures; the rest is rendered
+LENT_HEIGHT = 20.0  # pixels: the lowest that is sharp enough to be lent
+FLAT_HEIGHT = 96  # pixels of a plate that is cut from a photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +53,149 @@ class View:
     plates: tuple[Plate, ...]
 
 
-class Photos:
-    """Decoded photos by sample, kept in memory: training sets here are some hundred pictures."""
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A photo as crops are made of it: where its plates are, in its own pixels, and not what they say."""
 
-    def __init__(self, root: Path, max_side: int = 1280) -> None:
-        self._root, self._max_side = root, max_side
+    id: str
+    image: str
+    plates: tuple[Plate, ...]
+
+    @classmethod
+    def of(cls, sample: Sample) -> Shot:
+        outlines = (Plate(plate.box, plate.quad, legible=plate.legible) for plate in sample.plates)
+        return cls(sample.id, sample.image, tuple(outlines))
+
+
+@dataclass(frozen=True, slots=True)
+class Donor:
+    """A plate to be put onto photos: its corners in its picture's own pixels, or None where it fills the picture."""
+
+    id: str
+    image: str
+    quad: Quad | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one view is made of. Where a plate is transplanted and no donor is named, it is rendered."""
+
+    photo: Shot
+    transplanted: bool = False
+    donor: Donor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that a crop depends on but pixels: four parts make a mosaic; `augmented` False shows the whole photo."""
+
+    seeds: tuple[int, ...]
+    size: int  # pixels, square
+    parts: tuple[Part, ...]
+    augmented: bool = True
+
+
+class Ingredients:
+    """The photos of a split, and the labelled, sharp enough plates of its photos and crops, to draw recipes from."""
+
+    def __init__(self, samples: Sequence[Sample], settings: params.Augment) -> None:
+        photos = [sample for sample in samples if sample.kind == "photo"]
+        shown = [sample for sample in photos if sample.plates]
+        self._settings = settings
+        self._real = _shots(sample for sample in shown if sample.source != "synthetic")
+        self._drawn = _shots(sample for sample in shown if sample.source == "synthetic")
+        self._without = _shots(sample for sample in photos if not sample.plates)
+        donors = {name: donor for sample in samples for name, donor in _donors(sample)}
+        self._donors = Pool(list(donors.values()), donors)
+
+    def drawn(self, seeds: Sequence[int], index: int) -> Recipe:
+        """The recipe of training crop `index`."""
+        rng = np.random.default_rng([*seeds, 0, index])
+        mosaic = rng.random() < self._settings.mosaic_share
+        parts = tuple(self._part(rng) for _ in range(4 if mosaic else 1))
+        return Recipe((*seeds, 1, index), self._settings.detector_size, parts)
+
+    def _part(self, rng: np.random.Generator) -> Part:
+        photo = self._photo(rng)
+        transplanted = rng.random() < self._settings.transplant_share
+        lent = transplanted and bool(self._donors) and rng.random() < LENT
+        return Part(photo, transplanted, self._donors.draw(rng) if lent else None)
+
+    def _photo(self, rng: np.random.Generator) -> Shot:
+        """A photo: by share one without a plate, one that was rendered, or a real one with plates."""
+        empty, rendered = rng.random(2) < (self._settings.negative_share, self._settings.rendered_share)
+        wanted = (self._without if empty else self._drawn if rendered else self._real, self._real, self._drawn)
+        return next((pool for pool in wanted if pool), self._without).draw(rng)
+
+    def plain(self) -> list[Recipe]:
+        """Every photo once, whole."""
+        pools = (self._real, self._drawn, self._without)
+        size = self._settings.detector_size
+        return [Recipe((), size, (Part(photo),), augmented=False) for pool in pools for photo in pool.members]
+
+
+def _shots(samples: Iterable[Sample]) -> Pool[Shot]:
+    shots = [Shot.of(sample) for sample in samples]
+    return Pool(shots, (shot.id for shot in shots))
+
+
+def _donors(sample: Sample) -> Iterator[tuple[str, Donor]]:
+    """The plates that a sample lends, each with a name that stays when its label changes."""
+    scale = min(1.0, MAX_SIDE / max(sample.width, sample.height))
+    for index, plate in enumerate(sample.plates):
+        quad = plate.quad or Quad.of_box(plate.box)
+        if sample.kind == "crop":
+            yield f"{sample.id} {index} crop", Donor(sample.id, sample.image, None)
+        elif plate.legible and scale * quad.box.height >= LENT_HEIGHT:
+            yield f"{sample.id} {index}", Donor(sample.id, sample.image, quad)
+
+
+class Photos:
+    """Decoded photos, kept in memory: training sets here are some hundred pictures."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self._cache: dict[str, tuple[RGB, float]] = {}
 
-    def get(self, sample: Sample) -> tuple[RGB, tuple[Plate, ...]]:
-        """The photo, scaled down to at most `max_side`, and its plates at that scale."""
-        if sample.image not in self._cache:
-            image = read_image(self._root / sample.image)
-            scale = min(1.0, self._max_side / max(image.shape[:2]))
+    def get(self, image: str) -> tuple[RGB, float]:
+        """The photo, scaled down to at most MAX_SIDE, and the scale."""
+        if image not in self._cache:
+            photo = read_image(self._root / image)
+            scale = min(1.0, MAX_SIDE / max(photo.shape[:2]))
             if scale < 1:
-                image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
-            self._cache[sample.image] = (image, scale)
-        image, scale = self._cache[sample.image]
-        return image, tuple(_map(plate, lambda points: points * scale) for plate in sample.plates)
+                photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
+            self._cache[image] = (photo, scale)
+        return self._cache[image]
+
+    def shot(self, shot: Shot) -> tuple[RGB, list[Plate]]:
+        """A photo and its plates at its scale."""
+        photo, scale = self.get(shot.image)
+        return photo, [_map(plate, lambda points: points * scale) for plate in shot.plates]
+
+    def flat(self, donor: Donor) -> RGB:
+        """A flat picture of a plate that is lent."""
+        photo, scale = self.get(donor.image)
+        if donor.quad is None:
+            return photo
+        return rectify(photo, Quad(*((scale * x, scale * y) for x, y in donor.quad.points)), height=FLAT_HEIGHT)
+
+
+def make(recipe: Recipe, photos: Photos) -> View:
+    """The crop that a recipe says."""
+    rng = np.random.default_rng(recipe.seeds)
+    side = recipe.size // 2 if len(recipe.parts) > 1 else recipe.size
+    views = []
+    for part in recipe.parts:
+        photo, plates = photos.shot(part.photo)
+        if part.transplanted:
+            donor = photos.flat(part.donor) if part.donor else _rendered(rng)
+            photo, plates = transplant(rng, photo, plates, donor)
+        views.append(detector_view(rng, photo, plates, side, recipe.augmented))
+    return mosaic(views) if len(views) > 1 else views[0]
+
+
+def _rendered(rng: np.random.Generator) -> RGB:
+    return plate_rendering.render_plate(rng, height=int(rng.integers(48, 129))).image
 
 
 def _map(plate: Plate, move: Any) -> Plate:
@@ -77,25 +210,13 @@ def _map(plate: Plate, move: Any) -> Plate:
 
 
 def detector_view(
-    rng: np.random.Generator,
-    photo: RGB,
-    plates: Sequence[Plate],
-    donors: Sequence[RGB],
-    size: int,
-    transplant_share: float,
-    augment: bool = True,
+    rng: np.random.Generator, photo: RGB, plates: Sequence[Plate], size: int, augment: bool = True
 ) -> View:
-    """One square training crop of `size` pixels around a plate of `photo`, or of its background if it has none.
-
-    `donors` are flat plate images cut from other photos; rendered plates are used beside them.
-    """
-    plates = list(plates)
-    if augment and rng.random() < transplant_share:
-        photo, plates = transplant(rng, photo, plates, donors)
-    photo, plates = _window(rng, photo, plates, size, augment)
+    """One square crop of `size` pixels around a plate of `photo` or of its background; all of it without `augment`."""
+    photo, moved = _window(rng, photo, list(plates), size, augment)
     if augment:
-        photo, plates = _distort(rng, photo, plates)
-    return View(photo, _visible(plates, size))
+        photo, moved = _distort(rng, photo, moved)
+    return View(photo, _visible(moved, size))
 
 
 def mosaic(views: Sequence[View]) -> View:
@@ -111,11 +232,8 @@ def mosaic(views: Sequence[View]) -> View:
     return View(np.concatenate(rows), tuple(plates[:MAX_PLATES]))
 
 
-def transplant(
-    rng: np.random.Generator, photo: RGB, plates: list[Plate], donors: Sequence[RGB]
-) -> tuple[RGB, list[Plate]]:
-    """Warps another plate onto the photo: over one of its plates, or (one time in three) somewhere else."""
-    donor = _donor(rng, donors)
+def transplant(rng: np.random.Generator, photo: RGB, plates: list[Plate], donor: RGB) -> tuple[RGB, list[Plate]]:
+    """Warps a flat plate onto the photo: over one of its plates, or (one time in three) somewhere else."""
     rows, columns = photo.shape[:2]
     aspect = donor.shape[1] / donor.shape[0]
     covered = [plate for plate in plates if plate.legible]
@@ -139,12 +257,6 @@ def transplant(
     if not inside or hidden or quad.box.height < 2 * MIN_HEIGHT:
         return photo, plates
     return scenes.paste_plate(rng, photo, donor, corners), [*rest, Plate(quad.box, quad)]
-
-
-def _donor(rng: np.random.Generator, donors: Sequence[RGB]) -> RGB:
-    if len(donors) and rng.random() < 0.4:
-        return donors[int(rng.integers(len(donors)))]
-    return plate_rendering.render_plate(rng, height=int(rng.integers(48, 129))).image
 
 
 def _overlaps(a: Box, b: Box) -> bool:
@@ -237,19 +349,6 @@ def _visible(plates: Sequence[Plate], size: int) -> tuple[Plate, ...]:
         whole = usable and share > 0.999
         kept.append(replace(plate, box=Box(x1, y1, x2, y2), quad=plate.quad if whole else None, legible=usable))
     return tuple(kept[:MAX_PLATES])
-
-
-def donors(samples: Sequence[Sample], photos: Photos, height: int = 96) -> list[RGB]:
-    """Flat plate images of the labelled, sharp enough plates of photos and crops, to be transplanted elsewhere."""
-    flat = []
-    for sample in samples:
-        image, plates = photos.get(sample)
-        for plate in plates:
-            if sample.kind == "crop":
-                flat.append(image)
-            elif plate.legible and plate.box.height >= 20:
-                flat.append(rectify(image, plate.quad or Quad.of_box(plate.box), height=height))
-    return flat
 
 
 def pack(plates: Sequence[Plate]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -4,6 +4,7 @@ images.npy   (N, S, S, 3) uint8 RGB
 corners.npy  (N, P, 6, 2) float32: a plate's box (two corners), then its quad (four); NaN where unknown
 kinds.npy    (N, P) uint8: 0 nothing, 1 a plate, 2 something to be ignored
 seen.txt     ids of the samples that the crops were cut from
+keys.npy, sums.npy: see pipeline/reuse.py
 """
 
 from __future__ import annotations

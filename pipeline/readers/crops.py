@@ -150,6 +150,13 @@ def draw(rng: np.random.Generator, real: RealCrop) -> Grey:
     return distort(rng, prepare(np.asarray(crop, dtype=np.uint8)), 1.0)
 
 
+def redrawn(rng: np.random.Generator, real: RealCrop) -> tuple[Grey, Said]:
+    """A real crop as training sees it once: by chance with its characters in another order, then drawn."""
+    if rng.random() < _PERMUTED:
+        real = permuted(rng, real)
+    return draw(rng, real), real.said
+
+
 def distort(rng: np.random.Generator, grey: Grey, strength: float = 0.5) -> Grey:
     """Changes light, sharpness and grain of a prepared crop, never what it says. `strength` 0 to 1."""
     values: NDArray[Any] = grey.astype(np.float32)
@@ -194,9 +201,9 @@ def real_batch(rng: np.random.Generator, count: int, reals: Sequence[RealCrop]) 
     """
     sizes = Counter(real.source for real in reals)
     weights = np.array([sizes[real.source] ** -0.5 for real in reals])
-    chosen = [reals[int(index)] for index in rng.choice(len(reals), count, p=weights / weights.sum())]
-    chosen = [permuted(rng, real) if rng.random() < _PERMUTED else real for real in chosen]
-    return stack([draw(rng, real) for real in chosen], [real.said for real in chosen])
+    chosen = rng.choice(len(reals), count, p=weights / weights.sum())
+    drawn = [redrawn(rng, reals[int(index)]) for index in chosen]
+    return stack([crop for crop, _ in drawn], [said for _, said in drawn])
 
 
 def again(rng: np.random.Generator, count: int, past: Sequence[Labelled]) -> Labelled:

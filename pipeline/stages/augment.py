@@ -1,15 +1,19 @@
 """augment: curated samples -> training crops as memory-mapped arrays, and a contact sheet to look at.
 
+`--out` still holds what the last run made: a crop that depends on nothing that has changed is taken over from there.
+
 python -m pipeline.stages.augment --manifest data/curated/manifest.jsonl --images data/raw --out data/augmented
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -17,16 +21,21 @@ import typer
 from numpy.typing import NDArray
 from rich.progress import track
 
-from pipeline import augmentation, params
+from pipeline import augmentation, params, reuse
 from pipeline.alphabet import CHARACTERS, MAX_LENGTH, readable
+from pipeline.augmentation import MAX_PLATES, Ingredients, Photos, Recipe, View
 from pipeline.images import RGB, encode_jpeg, read_image
 from pipeline.manifest import read_manifest, replacing, replacing_folder
 from pipeline.readers import crops as reader_crops
-from pipeline.readers import rendered as rendered_crops
-from pipeline.records import Sample
+from pipeline.readers.crops import LABEL, RealCrop
+from pipeline.readers.reader import HEIGHT, WIDTH
+from pipeline.readers.rendered import rendered_batch
+from pipeline.records import Plate, Sample
+from pipeline.rendezvous import Pool
 
 WORKERS = 2
 CHUNK = 32
+FEW = 1000  # crops that are made in this process before others would have started
 
 
 Option = Annotated[Path, typer.Option()]
@@ -42,6 +51,7 @@ def main(manifest: Option, images: Option, out: Option) -> None:
 
 
 def augment(samples: Sequence[Sample], images: Path, out: Path, settings: params.Augment, seed: int) -> None:
+    code = reuse.code(Path(__file__), "albumentations", "cv2", "matplotlib", "numpy", "PIL")
     with replacing_folder(out) as folder:
         for split, detector_count, reader_count in (
             ("train", settings.detector_crops, settings.reader_crops),
@@ -49,69 +59,19 @@ def augment(samples: Sequence[Sample], images: Path, out: Path, settings: params
         ):
             chosen = [sample for sample in samples if sample.split == split]
             seeds = [seed, 0 if split == "train" else 1]
-            write_detector(folder / "detector" / split, chosen, images, settings, detector_count, seeds, split)
+            detector, reader = (
+                reuse.Rows(folder / name / split, out / name / split, code) for name in ("detector", "reader")
+            )
+            write_detector(detector, chosen, images, settings, detector_count, seeds, split)
             rendered = settings.reader_rendered if split == "train" else settings.reader_val_crops
-            write_reader(folder / "reader" / split, chosen, images, reader_count, rendered, [*seeds, 2])
+            write_reader(reader, chosen, images, reader_count, rendered, [*seeds, 2])
         sheet = contact_sheet(folder / "detector" / "train", folder / "reader" / "train")
         with replacing(folder / "contact_sheet.jpg", "wb") as file:
             file.write(encode_jpeg(sheet))
 
 
-class _Crops:
-    """Makes crop i; one of these lives in each worker and keeps its decoded photos."""
-
-    def __init__(
-        self, samples: Sequence[Sample], images: Path, settings: params.Augment, seeds: list[int], augmented: bool
-    ) -> None:
-        self._photos = augmentation.Photos(images)
-        photos = [sample for sample in samples if sample.kind == "photo"]
-        shown = [sample for sample in photos if sample.plates]
-        self._drawn = [sample for sample in shown if sample.source == "synthetic"]
-        self._real = [sample for sample in shown if sample.source != "synthetic"]
-        self._without = [sample for sample in photos if not sample.plates]
-        self._settings, self._seeds, self._augmented = settings, seeds, augmented
-        self._donors = augmentation.donors(samples, self._photos) if augmented else []
-
-    def __call__(self, index: int) -> augmentation.View:
-        rng = np.random.default_rng([*self._seeds, index])
-        size = self._settings.detector_size
-        if not self._augmented:  # every photo once
-            pool = [*self._real, *self._drawn, *self._without]
-            return self._view(rng, pool[index % len(pool)], size)
-        if rng.random() < self._settings.mosaic_share:
-            return augmentation.mosaic([self._view(rng, self._draw(rng), size // 2) for _ in range(4)])
-        return self._view(rng, self._draw(rng), size)
-
-    def _draw(self, rng: np.random.Generator) -> Sample:
-        """A photo: by share one without a plate, one that was rendered, or a real one with plates."""
-        empty, rendered = rng.random(2) < (self._settings.negative_share, self._settings.rendered_share)
-        wanted = (self._without if empty else self._drawn if rendered else self._real, self._real, self._drawn)
-        pool = next((pool for pool in wanted if pool), self._without)
-        return pool[int(rng.integers(len(pool)))]
-
-    def _view(self, rng: np.random.Generator, sample: Sample, size: int) -> augmentation.View:
-        image, plates = self._photos.get(sample)
-        return augmentation.detector_view(
-            rng, image, plates, self._donors, size, self._settings.transplant_share, self._augmented
-        )
-
-
-_worker: _Crops | None = None
-
-
-def _start(make: Callable[[], _Crops]) -> None:
-    global _worker
-    cv2.setNumThreads(1)
-    _worker = make()
-
-
-def _make(index: int) -> augmentation.View:
-    assert _worker is not None
-    return _worker(index)
-
-
 def write_detector(
-    out: Path,
+    rows: reuse.Rows,
     samples: Sequence[Sample],
     images: Path,
     settings: params.Augment,
@@ -123,56 +83,106 @@ def write_detector(
     photos = [sample for sample in samples if sample.kind == "photo"]
     if not photos:
         raise ValueError(f"no photo stands in the split `{split}`: add data, or change curate's shares in params.yaml")
-    if split == "val":
-        count = min(count, len(photos))
-    out.mkdir(parents=True)
-    size = settings.detector_size
-    pixels: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-        out / "images.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3)
-    )
-    corners = np.full((count, augmentation.MAX_PLATES, 6, 2), np.nan, np.float32)
-    kinds = np.zeros((count, augmentation.MAX_PLATES), np.uint8)
     learnt = samples if split == "train" else photos  # crops lend their plates to photos
-    make = partial(_Crops, learnt, images, settings, seeds, split == "train")
-    for index, view in enumerate(track(_views(make, count), f"detector crops, {split}", count)):
-        pixels[index] = view.image
-        corners[index], kinds[index] = augmentation.pack(view.plates)
-    pixels.flush()
-    np.save(out / "corners.npy", corners)
-    np.save(out / "kinds.npy", kinds)
-    write_seen(out, learnt)
+    ingredients = Ingredients(learnt, settings)
+    if split == "train":
+        recipes = [ingredients.drawn(seeds, index) for index in range(count)]
+    else:
+        recipes = ingredients.plain()[:count]
+    size = settings.detector_size
+    types = {
+        "images": np.dtype((np.uint8, (size, size, 3))),
+        "corners": np.dtype((np.float32, (MAX_PLATES, 6, 2))),
+        "kinds": np.dtype((np.uint8, (MAX_PLATES,))),
+    }
+    made = rows.write(recipes, types, partial(_detector_rows, recipes, images))
+    _say(rows, made, len(recipes))
+    write_seen(rows.out, learnt)
 
 
-def _views(make: Callable[[], _Crops], count: int) -> Iterator[augmentation.View]:
+def _detector_rows(recipes: Sequence[Recipe], images: Path, missing: Sequence[int]) -> Iterator[reuse.Row]:
+    views = _views([recipes[index] for index in missing], images)
+    for index, view in zip(missing, track(views, "detector crops", len(missing)), strict=True):
+        yield index, (view.image, *augmentation.pack(view.plates))
+
+
+def _views(recipes: Sequence[Recipe], images: Path) -> Iterator[View]:
+    if len(recipes) <= FEW:
+        photos = Photos(images)
+        yield from (augmentation.make(recipe, photos) for recipe in recipes)
+        return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(WORKERS, _start, (make,)) as pool:
-        yield from pool.imap(_make, range(count), chunksize=CHUNK)
+    with context.Pool(WORKERS, _start, (images,)) as pool:
+        yield from pool.imap(_make, recipes, chunksize=CHUNK)
+
+
+_photos: Photos  # of this worker process
+
+
+def _start(images: Path) -> None:
+    global _photos
+    cv2.setNumThreads(1)
+    _photos = Photos(images)
+
+
+def _make(recipe: Recipe) -> View:
+    return augmentation.make(recipe, _photos)
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """A plate that can be read: its photo, and what it says."""
+
+    id: str
+    image: str
+    plate: Plate
+    text: str
 
 
 def write_reader(
-    out: Path, samples: Sequence[Sample], images: Path, count: int, rendered: int, seeds: list[int]
+    rows: reuse.Rows, samples: Sequence[Sample], images: Path, count: int, rendered: int, seeds: list[int]
 ) -> None:
     """Writes the reader's crops of one split: `count` drawn from labelled plates, and `rendered` plates."""
-    learnt: list[Sample] = []
-    reals: list[reader_crops.RealCrop] = []
-    for sample in samples:
-        texts = [(plate, readable(plate.text or "")) for plate in sample.plates]
-        if not any(text for _, text in texts):
-            continue
-        photo = read_image(images / sample.image)
-        learnt.append(sample)
-        reals += [reader_crops.RealCrop.of_plate(photo, plate, text) for plate, text in texts if text]
-    parts = []
-    if reals and count:
-        parts.append(reader_crops.real_batch(np.random.default_rng(seeds), count, reals))
-    if rendered:
-        parts.append(rendered_crops.rendered_batch(seeds, rendered))
-    if not parts:
+    legends = {
+        f"{sample.id} {place}": Legend(sample.id, sample.image, plate, text)
+        for sample in samples
+        for place, plate in enumerate(sample.plates)
+        if (text := readable(plate.text or ""))
+    }
+    pool = Pool(list(legends.values()), legends)
+    chosen = [pool.draw(np.random.default_rng([*seeds, 0, index])) for index in range(count if legends else 0)]
+    if not chosen and not rendered:
         raise ValueError("no plate has a text and augment.reader_rendered is 0: there is nothing to read from")
-    out.mkdir(parents=True)
-    np.save(out / "crops.npy", np.concatenate([crops for crops, _ in parts]))
-    np.save(out / "labels.npy", np.concatenate([labels for _, labels in parts]))
-    write_seen(out, learnt)
+    recipes: list[object] = [(seeds, index, legend) for index, legend in enumerate(chosen)]
+    recipes += [(seeds, "rendered", index) for index in range(rendered)]
+    types = {"crops": np.dtype((np.uint8, (HEIGHT, WIDTH))), "labels": np.dtype((np.int8, (LABEL,)))}
+    made = rows.write(recipes, types, partial(_reader_rows, chosen, images, rendered, seeds))
+    _say(rows, made, len(recipes))
+    ids = {legend.id for legend in legends.values()}
+    write_seen(rows.out, [sample for sample in samples if sample.id in ids])
+
+
+def _reader_rows(
+    chosen: Sequence[Legend], images: Path, rendered: int, seeds: list[int], missing: Sequence[int]
+) -> Iterator[reuse.Row]:
+    """Real crops photo by photo, so that each is decoded once; then rendered ones, each of which follows the last."""
+    real = sorted((index for index in missing if index < len(chosen)), key=lambda index: chosen[index].image)
+    for image, indices in groupby(real, lambda index: chosen[index].image):
+        photo = read_image(images / image)
+        for index in indices:
+            cut = RealCrop.of_plate(photo, chosen[index].plate, chosen[index].text)
+            crop, said = reader_crops.redrawn(np.random.default_rng([*seeds, 1, index]), cut)
+            crops, labels = reader_crops.stack([crop], [said])
+            yield index, (crops[0], labels[0])
+    if later := [index for index in missing if index >= len(chosen)]:
+        crops, labels = rendered_batch(seeds, rendered)
+        for index in later:
+            yield index, (crops[index - len(chosen)], labels[index - len(chosen)])
+
+
+def _say(rows: reuse.Rows, made: int, count: int) -> None:
+    name = "/".join(rows.out.parts[-2:])
+    print(f"{name}: {made} of {count} crops made, {count - made} taken over from the last run")
 
 
 def write_seen(out: Path, samples: Sequence[Sample]) -> None:

@@ -17,7 +17,7 @@ import typer
 from rich.progress import track
 
 from pipeline import checkpoints, images, manifest, params
-from pipeline.curation import duplicates, splits
+from pipeline.curation import duplicates, looks, splits
 from pipeline.curation.duplicates import Disagreement, Look, Picture
 from pipeline.labeling import corrections
 from pipeline.labeling.corrections import Applied, Correction
@@ -30,11 +30,13 @@ Row = dict[str, Any]
 class Curated:
     """What curation made of the samples: one sample a picture, what annotators should look at, what was counted.
 
-    `original` are the same samples in the same splits with the boxes that their sources drew.
+    `original` are the same samples in the same splits with the boxes that their sources drew; `copies` has the ids of
+    each picture that stands in the data under several.
     """
 
     samples: list[Sample]
     original: list[Sample]
+    copies: list[Row]
     disagreements: list[Row]
     metrics: Row
     leaks: list[str]
@@ -46,14 +48,15 @@ def main(
     labels: Annotated[Path, typer.Option(help="the folder of corrections")],
     out: Annotated[Path, typer.Option()],
     metrics: Annotated[Path, typer.Option()],
+    looks_: Annotated[Path, typer.Option("--looks", help="a file that keeps what was seen of pictures for next time")],
 ) -> None:
     """Merges, groups and splits the samples of a validated manifest."""
     try:
         settings = params.load()
         samples = manifest.read_manifest(manifest_)
         known = corrections.read(labels / corrections.CORRECTIONS)
-        looks = look_at(samples, images_, settings.validate_.max_pixels)
-        curated = curate(samples, looks, known, settings.curate, settings.seed, seen_by_weights(settings))
+        seen = look_at(samples, images_, settings.validate_.max_pixels, looks_)
+        curated = curate(samples, seen, known, settings.curate, settings.seed, seen_by_weights(settings))
     except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from None
     manifest.write_json(metrics, curated.metrics)
@@ -61,17 +64,24 @@ def main(
     print(summary(curated.metrics))
     if curated.leaks:
         raise SystemExit("the gate of curate fails, nothing was split:\n  " + "\n  ".join(curated.leaks))
+    manifest.write_jsonl(out / "copies.jsonl", curated.copies)
     manifest.write_manifest(out / "original.jsonl", curated.original)
     manifest.write_manifest(out / "manifest.jsonl", curated.samples)
 
 
-def look_at(samples: Sequence[Sample], root: Path, max_pixels: int) -> list[Look]:
-    """Decodes each distinct picture once; ImageError names one that cannot be."""
+def look_at(samples: Sequence[Sample], root: Path, max_pixels: int, kept: Path) -> list[Look]:
+    """Decodes each distinct picture once, if the file `kept` has not its look; ImageError names one that cannot be."""
     paths = {sample.id: root / sample.image for sample in samples}
+    version = looks.version(max_pixels)
+    known = looks.read(kept, version)
+    found = {identity: known[identity] for identity, path in paths.items() if identity in known and path.is_file()}
+    new = {identity: path for identity, path in paths.items() if identity not in found}
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        decoded = pool.map(lambda path: duplicates.look(images.read_image(path, max_pixels)), paths.values())
-        looks = dict(zip(paths, track(decoded, "comparing pictures", total=len(paths)), strict=True))
-    return [looks[sample.id] for sample in samples]
+        decoded = pool.map(lambda path: duplicates.look(images.read_image(path, max_pixels)), new.values())
+        found |= zip(new, track(decoded, "comparing pictures", total=len(new)), strict=True)
+    if found.keys() != known.keys():
+        looks.write(kept, version, found)
+    return [found[sample.id] for sample in samples]
 
 
 def seen_by_weights(settings: params.Params) -> dict[str, frozenset[str]]:
@@ -118,7 +128,10 @@ def curate(
         "leaks": len(found),
     }
     original = [replace(sample, plates=own) for sample, (own, _) in zip(curated, merged, strict=True)]
-    return Curated(curated, original, rows, counts, found)
+    copies = [
+        {"id": sample.id, "copies": list(p.ids)} for sample, p in zip(curated, pictures, strict=True) if len(p.ids) > 1
+    ]
+    return Curated(curated, original, copies, rows, counts, found)
 
 
 def apply_corrections(

@@ -59,6 +59,7 @@ def test_copies_become_one_sample_with_merged_plates_and_a_question() -> None:
     assert [one.id[-1] for one in found.samples] == ["1", "3"]
     assert [plate.box.xyxy for plate in found.samples[0].plates] == [(12, 10, 52, 20)]
     assert found.disagreements == []
+    assert found.copies == [{"id": f"{1:064x}", "copies": [f"{1:064x}", f"{2:064x}"]}]
     counts = found.metrics["sources"]["kaggle"]
     assert (counts["files"], counts["boxes"], counts["pictures"], counts["plates"]) == (3, 3, 2, 2)
     assert (counts["groups_of_copies"], counts["groups_that_disagree"], counts["groups_to_look_at"]) == (1, 1, 0)
@@ -102,8 +103,19 @@ def project(folder: Path, **changes: Any) -> list[Path]:
     settings["train_detector"]["weights"] = settings["train_reader"]["weights"] = "none"
     settings["curate"] |= changes
     (folder / "params.yaml").write_text(yaml.safe_dump(settings))
+    add_pictures(folder, 3)
+    corrections.write(folder / "labels" / corrections.CORRECTIONS, [])
+    return arguments_in(folder)
+
+
+def arguments_in(folder: Path) -> list[Path]:
+    return [folder / name for name in ("manifest.jsonl", "raw", "labels", "out", "metrics.json", "cache/looks.npz")]
+
+
+def add_pictures(folder: Path, count: int) -> None:
+    """Writes a manifest of `count` pictures beside them."""
     samples = []
-    for number in range(3):
+    for number in range(count):
         pixels = np.random.default_rng(number).integers(0, 255, (60, 80, 3)).astype(np.uint8)
         data = images.encode_png(pixels)
         (folder / "raw" / "voc").mkdir(parents=True, exist_ok=True)
@@ -111,8 +123,11 @@ def project(folder: Path, **changes: Any) -> list[Path]:
         identity = images.sha256(data)
         samples.append(Sample(identity, f"voc/{number}.png", 80, 60, (Plate(Box(1, 1, 30, 9)),), "voc", identity))
     manifest.write_manifest(folder / "manifest.jsonl", samples)
-    corrections.write(folder / "labels" / corrections.CORRECTIONS, [])
-    return [folder / name for name in ("manifest.jsonl", "raw", "labels", "out", "metrics.json")]
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    files = [*sorted((folder / "out").iterdir()), folder / "metrics.json"]
+    return {path.name: path.read_bytes() for path in files}
 
 
 def test_the_stage_writes_the_same_bytes_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,15 +136,84 @@ def test_the_stage_writes_the_same_bytes_twice(tmp_path: Path, monkeypatch: pyte
     written = []
     for _ in range(2):
         curate.main(*arguments)
-        files = [*sorted((tmp_path / "out").iterdir()), tmp_path / "metrics.json"]
-        written.append({path.name: path.read_bytes() for path in files})
+        written.append(outputs(tmp_path))
+        arguments[-1].unlink()
     assert written[0] == written[1]
-    assert sorted(written[0]) == ["disagreements.jsonl", "manifest.jsonl", "metrics.json", "original.jsonl"]
+    files = ["copies.jsonl", "disagreements.jsonl", "manifest.jsonl", "metrics.json", "original.jsonl"]
+    assert sorted(written[0]) == files
     assert {one.split for one in manifest.read_manifest(tmp_path / "out" / "manifest.jsonl")} <= {
         "train",
         "val",
         "test",
     }
+
+
+@pytest.fixture
+def decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the pictures that are decoded, in a project whose first run has looked at three."""
+    arguments = project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    curate.main(*arguments)
+    names: list[str] = []
+    read_image = images.read_image
+
+    def watch(path: Path, max_pixels: int) -> images.RGB:
+        names.append(path.name)
+        return read_image(path, max_pixels)
+
+    monkeypatch.setattr(images, "read_image", watch)
+    return names
+
+
+def again(folder: Path) -> dict[str, bytes]:
+    curate.main(*arguments_in(folder))
+    return outputs(folder)
+
+
+def test_nothing_is_decoded_the_second_time_and_nothing_else_comes_out(tmp_path: Path, decoded: list[str]) -> None:
+    first, kept = outputs(tmp_path), (tmp_path / "cache" / "looks.npz").stat()
+    assert again(tmp_path) == first
+    assert decoded == []
+    assert (tmp_path / "cache" / "looks.npz").stat().st_mtime_ns == kept.st_mtime_ns
+
+
+def test_only_a_new_picture_is_decoded(tmp_path: Path, decoded: list[str]) -> None:
+    add_pictures(tmp_path, 4)
+    kept = again(tmp_path)
+    assert decoded == ["3.png"]
+    (tmp_path / "cache" / "looks.npz").unlink()
+    assert again(tmp_path) == kept
+
+
+def test_looks_of_pictures_that_have_gone_are_not_kept(tmp_path: Path, decoded: list[str]) -> None:
+    add_pictures(tmp_path, 2)
+    again(tmp_path)
+    add_pictures(tmp_path, 3)
+    again(tmp_path)
+    assert decoded == ["2.png"]
+
+
+def test_a_damaged_file_of_looks_is_made_again(tmp_path: Path, decoded: list[str]) -> None:
+    kept = outputs(tmp_path)
+    (tmp_path / "cache" / "looks.npz").write_text("damaged")
+    assert again(tmp_path) == kept
+    assert sorted(decoded) == ["0.png", "1.png", "2.png"]
+    again(tmp_path)
+    assert len(decoded) == 3
+
+
+def test_a_picture_that_was_looked_at_and_is_missing_now_is_named(tmp_path: Path, decoded: list[str]) -> None:
+    (tmp_path / "raw" / "voc" / "1.png").unlink()
+    with pytest.raises(SystemExit, match=r"voc/1\.png: No such file"):
+        again(tmp_path)
+
+
+def test_a_picture_that_was_looked_at_and_is_too_large_now_is_named(tmp_path: Path, decoded: list[str]) -> None:
+    settings = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    settings["validate"]["max_pixels"] = 4799
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(SystemExit, match="80 x 60 pixels, more than the cap"):
+        again(tmp_path)
 
 
 def test_a_missing_picture_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,12 @@
 # Two commands, each with all the set-up that it needs:
 #   make run    the whole pipeline as params.yaml says, then a short summary
 #   make test   lint, types and the fast tests; what CI runs first (`make check` is the same)
+#   make integration   tests that start Label Studio, MLflow and a browser
 #   make mlflow MLflow's page over the project's own runs, until Ctrl-C
+#   make label-studio     Label Studio for those who correct labels, on the pipeline's pictures, until Ctrl-C
 #   make bench-detector   every detector that ships, and ONNX=path, on the pictures of SOURCE that the last run curated
 #   make bench-reader     every reader that ships, Tesseract, RapidOCR and ONNX=path:alphabet, on its plates; SPLIT=test or all
+#   make bench-queue      how many labels made wrong on purpose the annotators' queue finds, and what mending them gains
 # and `make setup`, `make rapidocr`, `make format`, `make lock`.
 
 SHELL := /bin/bash
@@ -25,10 +28,10 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 PORT ?= 5000
 
-.PHONY: help run mlflow bench-detector bench-reader test check setup rapidocr debian lint types tests format lock
+.PHONY: help run mlflow label-studio label-studio-env bench-detector bench-reader bench-queue test check integration setup rapidocr debian browser lint types tests format lock
 
 help:
-	@sed -n '1,7s/^# \?//p' Makefile
+	@sed -n '1,10s/^# \?//p' Makefile
 
 run: setup
 	@dvc repro
@@ -37,6 +40,19 @@ run: setup
 # One worker and no job queue: for one person looking at a local database.
 mlflow: setup
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1 --port $(PORT)
+
+# In an environment of its own: it asks for other versions of much that we need. STUDIO_PORT=8081 takes another port.
+STUDIO_PORT ?= 8080
+label-studio: setup label-studio-env
+	@python -m pipeline.labeling.server .label-studio/env/bin/label-studio --images data --port $(STUDIO_PORT)
+
+label-studio-env: setup
+	@[ -x .label-studio/env/bin/label-studio ] && exit 0
+	mkdir -p -m 700 .label-studio
+	echo "Installing Label Studio into .label-studio/env ..."
+	$(UV) venv -q --allow-existing .label-studio/env
+	$(UV) pip install -q --python .label-studio/env/bin/python -r requirements-label-studio.lock 2>.venv/uv.log ||
+		.venv/uv/bin/pip --python .label-studio/env/bin/python install -q --disable-pip-version-check --no-deps -r requirements-label-studio.lock
 
 SOURCE ?= kaggle
 bench-detector: setup
@@ -47,6 +63,10 @@ SPLIT ?= test
 bench-reader: setup
 	@python -m pipeline.benchmarks.readers --source $(SOURCE) --split $(SPLIT) $(addprefix --model ,$(MODEL)) \
 		$(addprefix --onnx ,$(ONNX)) --out docs/bench-reader-$(SOURCE).md $(addprefix --readme ,$(README))
+
+bench-queue: setup
+	@python -m pipeline.benchmarks.label_errors --source $(SOURCE) $(addprefix --model ,$(MODEL)) \
+		--out docs/bench-queue-$(SOURCE).md $(addprefix --readme ,$(README))
 
 test check: lint types tests
 
@@ -60,17 +80,18 @@ types: setup
 tests: setup
 	@pytest
 
+# Tests that start real servers and a real browser.
+integration: setup label-studio-env browser
+	@pytest -m integration
+
 format: setup
 	@ruff check --fix .
 	ruff format .
 
 setup: debian $(READY)
 
-# What pip cannot give: Tesseract, and on a bare Debian the part of Python that makes environments.
-debian:
-	@missing=()
-	command -v tesseract >/dev/null || missing+=(tesseract-ocr)
-	[ -x $(UV) ] || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+# What pip cannot give: Tesseract, and on a bare Debian the part of Python that makes environments; a browser for tests.
+define apt-install
 	[ $${#missing[@]} -gt 0 ] || exit 0
 	sudo=()
 	[ "$$(id -u)" = 0 ] || sudo=(sudo -n)
@@ -81,6 +102,18 @@ debian:
 	fi
 	"$${sudo[@]}" apt-get update -qq || true
 	"$${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$${missing[@]}" >/dev/null
+endef
+
+debian:
+	@missing=()
+	command -v tesseract >/dev/null || missing+=(tesseract-ocr)
+	[ -x $(UV) ] || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+	$(apt-install)
+
+browser:
+	@missing=()
+	command -v chromium >/dev/null || missing+=(chromium)
+	$(apt-install)
 
 # One environment, exactly requirements.lock. uv takes the first Python on PATH that pyproject.toml allows, or fetches
 # one; where it cannot reach the package index as configured for pip, pip itself does it, more slowly.
@@ -106,4 +139,6 @@ rapidocr: setup
 
 # New versions of everything that pyproject.toml allows: `rm requirements.lock` first; else only what it needs changes.
 lock:
-	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile -q pyproject.toml --extra dev --python-version 3.11 -o requirements.lock
+	@export UV_CUSTOM_COMPILE_COMMAND="make lock"
+	$(UV) pip compile -q pyproject.toml --extra dev --python-version 3.11 -o requirements.lock
+	echo label-studio==1.23.2 | $(UV) pip compile -q - --python-version 3.11 -o requirements-label-studio.lock

@@ -78,6 +78,14 @@ class Validate(Strict):
     max_unpaired: Fraction  # share of images without annotation, or annotations without image
 
 
+class SyncLabels(Strict):
+    project: str  # title of the project in Label Studio
+    images: Literal["local", "upload"]  # the server reads the pictures from its own disk, or they are sent to it
+    root: str  # where local: the folder on the server's machine that it serves, with the pictures in its raw/
+    batch: Positive  # tasks sent at once
+    same_iou: Fraction  # two people's boxes above this are the same
+
+
 class Curate(Strict):
     phash_distance: Annotated[int, Field(ge=0, le=64)]  # bits of 64 by which near-duplicates may differ
     merge_iou: Fraction  # boxes of copies above this are one plate
@@ -164,6 +172,7 @@ class Evaluate(Strict):
 class Queue(Strict):
     limit: Positive
     min_score: Fraction  # an unlabelled detection above is a suspected plate
+    min_support: Fraction  # a label that no detection of this score touches is suspected to be no plate
     far_iou: Fraction  # a label whose best detection overlaps less is suspected
 
 
@@ -186,7 +195,7 @@ class Params(Strict):
     negatives: Negatives
     pull: Strict = Strict()
     validate_: Validate = Field(alias="validate")
-    sync_labels: Strict = Strict()
+    sync_labels: SyncLabels
     curate: Curate
     augment: Augment
     train_detector: TrainDetector

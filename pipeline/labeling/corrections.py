@@ -92,13 +92,27 @@ def apply(plates: Sequence[Plate], correction: Correction, match_iou: float) -> 
     if correction.complete:
         known = tuple(_truth(corrected, corrected.plate) for corrected in correction.plates)
         return Applied(tuple(plate for plate in known if plate is not None), waiting, (), complete=True)
-    places = _match(plates, [corrected.plate for corrected in correction.plates], match_iou)
+    places = match(plates, [corrected.plate for corrected in correction.plates], match_iou)
     merged: list[Plate | None] = list(plates)
     for corrected, place in zip(correction.plates, places, strict=True):
         if place is not None:
             merged[place] = _truth(corrected, plates[place])
     orphans = tuple(c for c, place in zip(correction.plates, places, strict=True) if place is None)
     return Applied(tuple(plate for plate in merged if plate is not None), waiting, orphans)
+
+
+def known(plates: Sequence[Plate], correction: Correction | None, match_iou: float) -> tuple[CorrectedPlate, ...]:
+    """All that is known of a picture's plates, what is not certain yet included: what an annotator starts from."""
+    if correction is None:
+        return tuple(CorrectedPlate(plate) for plate in plates)
+    if correction.complete:
+        return correction.plates
+    places = match(plates, [corrected.plate for corrected in correction.plates], match_iou)
+    said = {place: c for place, c in zip(places, correction.plates, strict=True) if place is not None}
+    return tuple(
+        replace(said[i], plate=_truth(said[i], plate) or plate) if i in said else CorrectedPlate(plate)
+        for i, plate in enumerate(plates)
+    )
 
 
 def _truth(corrected: CorrectedPlate, base: Plate) -> Plate | None:
@@ -133,7 +147,7 @@ def _question(corrected: CorrectedPlate) -> Waiting | None:
     return Waiting(corrected.plate, reason, corrected.readings)
 
 
-def _match(own: Sequence[Plate], others: Sequence[Plate], match_iou: float) -> list[int | None]:
+def match(own: Sequence[Plate], others: Sequence[Plate], match_iou: float) -> list[int | None]:
     """For each of `others` the index of its own plate, one to one with the largest total IoU; None without any."""
     places: list[int | None] = [None] * len(others)
     if own and others:
@@ -175,7 +189,7 @@ def to_row(correction: Correction) -> dict[str, Any]:
         "id": correction.id,
         "image": correction.image,
         "complete": correction.complete,
-        "plates": [_plate_to_row(plate) for plate in correction.plates],
+        "plates": [corrected_to_row(plate) for plate in correction.plates],
         "by": correction.by,
         "when": correction.when,
         "why": correction.why,
@@ -194,7 +208,7 @@ def from_row(row: dict[str, Any]) -> Correction:
     return Correction(
         id=row["id"],
         image=str(row["image"]),
-        plates=tuple(_plate_from_row(plate) for plate in row["plates"]),
+        plates=tuple(corrected_from_row(plate) for plate in row["plates"]),
         complete=row["complete"],
         by=str(row["by"]),
         when=row["when"],
@@ -202,7 +216,8 @@ def from_row(row: dict[str, Any]) -> Correction:
     )
 
 
-def _plate_to_row(corrected: CorrectedPlate) -> dict[str, Any]:
+def corrected_to_row(corrected: CorrectedPlate) -> dict[str, Any]:
+    """A CorrectedPlate as JSON; what goes without saying is left out."""
     row: dict[str, Any] = {name: _plain(value) for name, value in plate_to_row(corrected.plate).items()}
     if corrected.kind != "plate":
         row["kind"] = corrected.kind
@@ -220,7 +235,8 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _plate_from_row(row: dict[str, Any]) -> CorrectedPlate:
+def corrected_from_row(row: dict[str, Any]) -> CorrectedPlate:
+    """The inverse of corrected_to_row; ValueError says what is wrong with a field."""
     plate = plate_from_row({**row, "box": [float(v) for v in row["box"]]})
     kind, certain = row.get("kind", "plate"), row.get("certain", True)
     if kind not in get_args(Kind):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from pipeline.serving import labels
+
 if TYPE_CHECKING:
     from pipeline.images import RGB
     from pipeline.records import Detection
@@ -25,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(labels.app, name="labels")
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Images, and folders of images.", show_default=False)

@@ -21,13 +21,14 @@ from rich.table import Table
 from pipeline import metrics as measures
 from pipeline import params, report
 from pipeline.bundle import Bundle, Network
+from pipeline.curation import predictions
 from pipeline.images import RGB, read_image
 from pipeline.manifest import read_manifest, write_json, write_jsonl
 from pipeline.metrics import Bootstrap, Case
 from pipeline.readers.reader import Reader
 from pipeline.readers.tesseract import TesseractReader
 from pipeline.recognizer import Recognizer, cut
-from pipeline.records import Reading, Sample
+from pipeline.records import Sample
 
 FLOOR = 0.01  # AP looks at detections far below the working point
 BATCH = 16  # pictures held in memory at once
@@ -57,7 +58,8 @@ def main(
     bootstrap = Bootstrap(settings.evaluate.bootstrap, settings.seed)
     document = measures.evaluate(cases, readers, settings.evaluate.min_score, bootstrap)
     document["detection_fast"] = measures.detection_metrics(fast, settings.evaluate.min_score, bootstrap)
-    write_jsonl(out / "predictions.jsonl", (prediction_row(case, settings.evaluate.min_score) for case in cases))
+    rows = (predictions.row(case.sample, case.detections, case.found["network"], case.labelled) for case in cases)
+    write_jsonl(out / "predictions.jsonl", rows)
     report.write_plots(plots, document, cases)
     report.write(
         report_,
@@ -163,40 +165,6 @@ def labelled_crop(sample: Sample, plate: int, picture: RGB) -> RGB:
     """The true plate as a reader is shown it: by its corners where they are known; a crop sample as it is."""
     truth = sample.plates[plate]
     return picture if sample.kind == "crop" else cut(picture, truth.box, truth.quad)
-
-
-def prediction_row(case: Case, min_score: float) -> dict[str, Any]:
-    """A line of predictions.jsonl: what was found and read on one picture, for the annotators' queue.
-
-    Texts are the readers' best guesses, however unsure: an annotator sees the score.
-    """
-    readers = {"reader": "network", "tesseract": "tesseract", "rapidocr": "rapidocr"}
-    return {
-        "id": case.sample.id,
-        "image": case.sample.image,
-        "split": case.sample.split,
-        "source": case.sample.source,
-        "kind": case.sample.kind,
-        "detections": [
-            {
-                "box": [round(value, 2) for value in detection.box.xyxy],
-                "quad": [[round(x, 2), round(y, 2)] for x, y in detection.quad.points],
-                "score": round(detection.score, 4),
-                "text": reading.best,
-                "text_score": round(reading.score, 4),
-                "char_scores": [round(score, 4) for score in reading.char_scores],
-            }
-            for detection, reading in zip(case.confident(min_score), case.found["network"], strict=True)
-        ],
-        "readings": [
-            {"plate": plate, **{k: _text_row(case.labelled.get(name, {}).get(plate)) for k, name in readers.items()}}
-            for plate in sorted(case.labelled["network"])
-        ],
-    }
-
-
-def _text_row(reading: Reading | None) -> dict[str, Any] | None:
-    return None if reading is None else {"text": reading.best, "score": round(reading.score, 4)}
 
 
 def summary(document: Mapping[str, Any]) -> Table:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,8 @@ import typer
 
 from pipeline import manifest, params
 from pipeline.curation import suspicion
-from pipeline.curation.suspicion import Suspicion
-from pipeline.records import Sample
+from pipeline.curation.suspicion import Suspected, Suspicion
+from pipeline.labeling import conflicts, history
 
 Row = dict[str, Any]
 
@@ -21,47 +22,38 @@ def main(
     predictions: Annotated[Path, typer.Option()],
     manifest_: Annotated[Path, typer.Option("--manifest")],
     disagreements: Annotated[Path, typer.Option()],
+    labels: Annotated[Path, typer.Option(help="the folder of what annotators said, and what they disagree in")],
     out: Annotated[Path, typer.Option()],
 ) -> None:
-    """Ranks the samples of a curated manifest by how probably their labels are wrong or missing."""
+    """Ranks the samples of a curated manifest by how probably their labels are wrong or missing.
+
+    What an annotator has answered is not asked again, unless another one, or a change of the labels here, disagrees.
+    """
     try:
         settings = params.load().queue
         samples = manifest.read_manifest(manifest_)
         predicted = manifest.read_jsonl(predictions)
         asked = manifest.read_jsonl(disagreements)
+        unsettled = conflicts.read(labels / conflicts.CONFLICTS)
+        annotated = history.read(labels / history.ANNOTATIONS)
     except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from None
-    ranked = rank(samples, predicted, asked, settings)
-    manifest.write_jsonl(out, ranked[: settings.limit])
+    answered = {one.id for one in annotated.values() if one.merged is not None} - unsettled.keys()
+    questions = asked + [asdict(one) for one in unsettled.values()]
+    ranked = suspicion.rank((one for one in samples if one.id not in answered), predicted, questions, settings)
+    manifest.write_jsonl(out, [_row(one) for one in ranked[: settings.limit]])
     print(summary(ranked, settings.limit))
 
 
-def rank(
-    samples: Sequence[Sample], predicted: Iterable[Row], asked: Iterable[Row], settings: params.Queue
-) -> list[Row]:
-    """Rows for the samples that there is a reason to look at, by priority, then by id."""
-    by_id = {row["id"]: row for row in predicted}
-    questions: dict[str, list[Row]] = defaultdict(list)
-    for row in asked:
-        questions[row["id"]].append(row)
-    rows = []
-    for sample in samples:
-        found = suspicion.suspect(
-            sample, by_id.get(sample.id), questions[sample.id], settings.min_score, settings.far_iou
-        )
-        if found:
-            rows.append(_row(sample, found))
-    return sorted(rows, key=lambda row: (-row["priority"], row["id"]))
-
-
-def _row(sample: Sample, found: Sequence[Suspicion]) -> Row:
+def _row(suspected: Suspected) -> Row:
+    sample = suspected.sample
     return {
         "id": sample.id,
         "image": sample.image,
         "source": sample.source,
         "split": sample.split,
-        "priority": round(suspicion.priority(found), 4),
-        "reasons": [_reason(one) for one in found],
+        "priority": round(suspected.priority, 4),
+        "reasons": [_reason(one) for one in suspected.found],
     }
 
 
@@ -74,9 +66,9 @@ def _reason(one: Suspicion) -> Row:
     return row
 
 
-def summary(ranked: Sequence[Row], limit: int) -> str:
+def summary(ranked: Sequence[Suspected], limit: int) -> str:
     """How many samples are queued, and for what."""
-    kinds = Counter(reason["kind"] for row in ranked for reason in row["reasons"])
+    kinds = Counter(one.kind for suspected in ranked for one in suspected.found)
     told = ", ".join(f"{number} {kind.replace('_', ' ')}" for kind, number in sorted(kinds.items()))
     return f"{min(limit, len(ranked))} of {len(ranked)} suspicious samples are queued: {told or 'nothing to look at'}"
 

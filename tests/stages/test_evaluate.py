@@ -158,11 +158,12 @@ def test_predictions_are_of_every_split_sorted_by_id(project, recognizer):
                 "char_scores": [0.8, 0.8, 0.8, 0.8],
             }
         ],
+        "faint": [{"box": [200.0, 200.0, 300.0, 220.0], "score": 0.05}],
         "readings": [
             {
                 "plate": 0,
-                "reader": {"text": "AB12", "score": 0.8},
-                "tesseract": {"text": "A812", "score": 0.8},
+                "reader": {"text": "AB12", "score": 0.8, "char_scores": [0.8, 0.8, 0.8, 0.8]},
+                "tesseract": {"text": "A812", "score": 0.8, "char_scores": [0.8, 0.8, 0.8, 0.8]},
                 "rapidocr": None,
             }
         ],
@@ -202,7 +203,7 @@ def test_a_third_reader_reads_every_plate_of_every_split(project, recognizer, mo
     assert run().exit_code == 0
     assert third.crops == 6 + 5  # as our own: it helps to find wrong labels, which are in every split
     rows = predictions(project)
-    assert rows["s/4.png"]["readings"][0]["rapidocr"] == {"text": "CD34", "score": 0.8}
+    assert rows["s/4.png"]["readings"][0]["rapidocr"]["text"] == "CD34"
     document = json.loads((project / "metrics" / "evaluation.json").read_text())
     assert list(document["ocr"]) == ["network", "rapidocr", "tesseract"]
     assert document["ocr"]["rapidocr"]["labelled"]["exact"] == pytest.approx(1 / 3)

@@ -110,7 +110,9 @@ def known(plates: Sequence[Plate], correction: Correction | None, match_iou: flo
     places = match(plates, [corrected.plate for corrected in correction.plates], match_iou)
     said = {place: c for place, c in zip(places, correction.plates, strict=True) if place is not None}
     return tuple(
-        replace(said[i], plate=_truth(said[i], plate) or plate) if i in said else CorrectedPlate(plate)
+        replace(said[i], plate=replace(_truth(said[i], plate) or plate, text=said[i].plate.text))
+        if i in said
+        else CorrectedPlate(plate)
         for i, plate in enumerate(plates)
     )
 

@@ -18,6 +18,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+import cv2
 import numpy as np
 
 from pipeline import boxes
@@ -26,7 +27,7 @@ from pipeline.labeling.tasks import legibility
 from pipeline.manifest import read_jsonl, write_jsonl
 
 ANNOTATIONS = "annotations.jsonl"
-State = Literal["submitted", "skipped", "draft", "deleted", "refused"]
+State = Literal["submitted", "revised", "skipped", "draft", "deleted", "refused"]
 MATCH = 0.3  # IoU from which two annotators mean the same plate
 Value = TypeVar("Value")
 
@@ -211,9 +212,10 @@ def agreement(rows: Iterable[Annotated]) -> Agreement:
 
 
 def first_round(annotations: Iterable[Annotation]) -> list[Annotation]:
-    """Submitted annotations that were made independently: those that were overruled, if any, else all."""
-    submitted = [one for one in annotations if one.state == "submitted"]
-    return [one for one in submitted if one.overruled] or submitted
+    """Annotations that were made independently: those that were overruled, if any, else all that are submitted."""
+    annotations = list(annotations)
+    overruled = [one for one in annotations if one.overruled and one.state in ("submitted", "revised")]
+    return overruled or [one for one in annotations if one.state == "submitted"]
 
 
 def last_words(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
@@ -225,8 +227,12 @@ def last_words(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
 
 
 def iou(a: CorrectedPlate, b: CorrectedPlate) -> float:
-    """Intersection over union of two plates' boxes."""
-    return float(boxes.iou(np.array([a.plate.box.xyxy]), np.array([b.plate.box.xyxy]))[0, 0])
+    """Intersection over union of two plates: of their outlines where both have one, else of their boxes."""
+    if a.plate.quad is None or b.plate.quad is None:
+        return float(boxes.iou(np.array([a.plate.box.xyxy]), np.array([b.plate.box.xyxy]))[0, 0])
+    first, second = (np.array(one.plate.quad.points, np.float32) for one in (a, b) if one.plate.quad is not None)
+    shared = cv2.intersectConvexConvex(first, second)[0]
+    return float(shared / max(cv2.contourArea(first) + cv2.contourArea(second) - shared, 1e-9))
 
 
 def _mean(values: list[float] | list[bool]) -> float | None:

@@ -47,7 +47,21 @@ def settle(annotations: Iterable[Annotation], same_iou: float, since: str | None
     ]
     if reasons or not words:
         return Settled(None, tuple(reasons), overruled)
-    return Settled(max(words, key=lambda one: (one.when, one.id)), (), overruled)
+    *others, winner = sorted(words, key=lambda one: (one.when, one.id))
+    return Settled(replace(winner, plates=_completed(winner.plates, others)), (), overruled)
+
+
+def _completed(plates: Sequence[CorrectedPlate], others: Iterable[Annotation]) -> tuple[CorrectedPlate, ...]:
+    """The winner's plates with the rows and country that only others, who agree with them otherwise, have told."""
+    plates = list(plates)
+    for other in others:
+        places = match([one.plate for one in plates], [one.plate for one in other.plates], MATCH)
+        for place, told in zip(places, other.plates, strict=True):
+            if place is not None:
+                own = plates[place].plate
+                fuller = replace(own, rows=own.rows or told.plate.rows, region=own.region or told.plate.region)
+                plates[place] = replace(plates[place], plate=fuller)
+    return tuple(plates)
 
 
 def differences(a: Sequence[CorrectedPlate], b: Sequence[CorrectedPlate], same_iou: float) -> list[str]:
@@ -70,7 +84,7 @@ def differences(a: Sequence[CorrectedPlate], b: Sequence[CorrectedPlate], same_i
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The plates after a merge, in order of the base, then what was added; not to be used where there are conflicts."""
+    """The plates after a merge, in order of the base, then what was added; in what conflicts, as `theirs` has it."""
 
     plates: tuple[CorrectedPlate, ...]
     conflicts: tuple[str, ...] = ()
@@ -93,6 +107,7 @@ def three_way(
         kept = mine if mine is not None else yours
         if kept is not None and not same(before, kept) and not _no_plate(kept):
             conflicts.append(f"{_where(kept)} was removed on one side and changed on the other")
+            merged += [kept] if yours is not None else []
     places = match([one.plate for one in own.new], [one.plate for one in other.new], MATCH)
     for yours, place in zip(other.new, places, strict=True):
         merged.append(yours if place is None else _fields(None, own.new[place], yours, same_iou, conflicts))
@@ -122,38 +137,44 @@ def _fields(
     where = _where(mine)
 
     def chosen(name: str, before: Value, left: Value, right: Value) -> Value:
-        if before == left or left == right:
-            return right
-        if before != right:
+        if before == right:
+            return left
+        if before != left and left != right:
             conflicts.append(f"{where} has another {name} on each side")
-        return left
+        return right
 
     here, there = (base is None or not _same_shape(base.plate, side.plate) for side in (mine, yours))  # drawn anew
-    if here and there and iou(mine, yours) < same_iou:
+    alike = iou(mine, yours) >= same_iou
+    if here and there and not alike:
         conflicts.append(f"{where} has another place on each side")
     saying = chosen("reading", _reading(base) if base else UNREAD, _reading(mine), _reading(yours))
     rows = chosen("number of rows", base.plate.rows if base else None, mine.plate.rows, yours.plate.rows)
     region = chosen("country", base.plate.region if base else None, mine.plate.region, yours.plate.region)
     spoken = mine if saying == _reading(mine) else yours
-    outlined = mine.plate.quad is not None and yours.plate.quad is None  # which tells more than a box
+    outlined = alike and mine.plate.quad is not None and yours.plate.quad is None  # which tells more than a box
     shape = (mine if not there or (here and outlined) else yours).plate
     plate = replace(shape, text=spoken.plate.text, legible=spoken.plate.legible, rows=rows, region=region)
     return replace(spoken, plate=plate)
 
 
-def adopt(shown: Sequence[CorrectedPlate], plates: Sequence[CorrectedPlate]) -> tuple[CorrectedPlate, ...]:
+def adopt(
+    shown: Sequence[CorrectedPlate], plates: Sequence[CorrectedPlate], read: Sequence[CorrectedPlate] = ()
+) -> tuple[CorrectedPlate, ...]:
     """An annotator's plates with what the labelling interface could not show of them taken from what was shown.
 
     That is a novelty plate's kind, and where nobody moved the plate its exact numbers, characters' boxes and vehicle.
-    A text that somebody typed is certain; one that only stood there, unconfirmed, stays what it was.
+    A text that somebody typed is certain; one that only stood there, unconfirmed, stays what it was. That is also
+    what the recogniser `read`, where the annotator took its plates over.
     """
-    places = match([one.plate for one in shown], [one.plate for one in plates], MATCH)
-    return tuple(
-        _adopted(None if place is None else shown[place], one) for place, one in zip(places, plates, strict=True)
-    )
+    known, seen = ([side[p] if p is not None else None for p in _places(side, plates)] for side in (shown, read))
+    return tuple(_adopted(*three) for three in zip(known, seen, plates, strict=True))
 
 
-def _adopted(before: CorrectedPlate | None, one: CorrectedPlate) -> CorrectedPlate:
+def _places(side: Sequence[CorrectedPlate], plates: Sequence[CorrectedPlate]) -> list[int | None]:
+    return match([one.plate for one in side], [one.plate for one in plates], MATCH)
+
+
+def _adopted(before: CorrectedPlate | None, seen: CorrectedPlate | None, one: CorrectedPlate) -> CorrectedPlate:
     plate, kind = one.plate, one.kind
     if before is not None and _same_shape(before.plate, plate):
         kept = before.plate
@@ -165,6 +186,8 @@ def _adopted(before: CorrectedPlate | None, one: CorrectedPlate) -> CorrectedPla
     if before is not None and not before.certain and one.readings in ((), before.readings[:1]):
         return replace(before, plate=plate)
     text = next(iter(one.readings), None)
+    if text is not None and seen is not None and seen.readings == one.readings:
+        return replace(one, plate=plate, kind=kind)  # the recogniser's own, which nobody confirmed
     if text is None or "?" in text:
         return CorrectedPlate(plate, kind, readings=one.readings)
     return CorrectedPlate(replace(plate, text=text), kind)

@@ -95,9 +95,10 @@ def _pull_one(
         fresh = Annotated(identity, str(touched.data.get("name") or ""), touched.id, shown.labels, shown.source, ())
         record = fresh if record is None else replace(record, task=fresh.task, base=fresh.base)
     said = [one for task in tasks for one in _annotations(task, users, pulled)]
-    record = replace(record, annotations=_remembered(record.annotations, said, pulled))
     conflict = labels.conflicts.get(identity)
-    settled = settle(record.annotations, same_iou, conflict.since if conflict is not None else None)
+    since = conflict.since if conflict is not None else None
+    record = replace(record, annotations=_remembered(record.annotations, said, pulled, since))
+    settled = settle(record.annotations, same_iou, since)
     overruled = {one.key for one in settled.overruled}
     record = replace(
         record, annotations=tuple(replace(a, overruled=a.overruled or a.key in overruled) for a in record.annotations)
@@ -108,9 +109,11 @@ def _pull_one(
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What push wrote into a task: the plates that annotators start from, those of the source, the picture's size."""
+    """What push wrote into a task: the plates that annotators start from, as known, as read by the recogniser and as
+    drawn by the source; and the picture's size."""
 
     labels: tuple[CorrectedPlate, ...]
+    model: tuple[CorrectedPlate, ...]
     source: tuple[CorrectedPlate, ...]
     extent: Extent
 
@@ -118,7 +121,8 @@ class _Shown:
 def _shown(task: Task) -> _Shown:
     try:
         labels, source = (plates_from_rows(task.meta[name]) for name in ("labels", "source"))
-        return _Shown(labels, source, Extent(int(task.meta["width"]), int(task.meta["height"])))
+        model = plates_from_rows(task.meta.get("model", ()))
+        return _Shown(labels, model, source, Extent(int(task.meta["width"]), int(task.meta["height"])))
     except (KeyError, TypeError, ValueError, OverflowError):
         raise StudioError(
             f"task {task.id}: what push wrote into its meta was changed or deleted; delete the task, and push again"
@@ -146,7 +150,7 @@ def _annotation(row: Mapping[str, Any], by: str, state: State, shown: _Shown) ->
     plates: tuple[CorrectedPlate, ...] = ()
     problem = None
     try:
-        plates = adopt(shown.labels, from_result(row.get("result"), shown.extent))
+        plates = adopt(shown.labels, from_result(row.get("result"), shown.extent), shown.model)
     except ResultError as error:
         problem = str(error)
     seconds = row.get("lead_time")
@@ -173,31 +177,41 @@ def _name(user: Any, users: Mapping[int, str]) -> str:
     return users.get(number, f"user {number}") if isinstance(number, int) else "unknown"
 
 
-def _remembered(before: Sequence[Annotation], now: Sequence[Annotation], pulled: Pulled) -> tuple[Annotation, ...]:
-    """All annotations ever seen; one that is gone from the server is a tombstone, unless it is a draft handed in."""
-    known = {(one.state == "draft", one.key): one for one in before}
+def _remembered(
+    before: Sequence[Annotation], now: Sequence[Annotation], pulled: Pulled, since: str | None
+) -> tuple[Annotation, ...]:
+    """All that was ever said, also in earlier versions of an annotation; `since` is the time of an open conflict.
+
+    One that is gone from the server is a tombstone, unless it is a draft that was handed in.
+    """
+    revised = [one for one in before if one.state == "revised"]
+    known = {(one.state == "draft", one.key): one for one in before if one.state != "revised"}
     fresh = {(one.state == "draft", one.key): one for one in now}
     for key, one in known.items():
         if (again := fresh.get(key)) is not None:
             if (again.when, again.state) == (one.when, one.state):
                 fresh[key] = one
+            elif one.state == "submitted" and again.when != one.when:
+                disputed = since is not None and one.when <= since
+                revised.append(replace(one, state="revised", overruled=one.overruled or disputed))
         elif not (one.state == "draft" and any(n.by == one.by and n.when >= one.when for n in now)):
             pulled.tombstones += one.state != "deleted"
             fresh[key] = replace(one, state="deleted")
-    return tuple(sorted(fresh.values(), key=lambda one: (one.made, one.id)))
+    return tuple(sorted([*revised, *fresh.values()], key=lambda one: (one.made, one.id, one.when)))
 
 
 def _merged(pulled: Pulled, record: Annotated, settled: Settled, picture: Picture | None, same_iou: float) -> Annotated:
     """Takes the winning annotation, then changes of the source, into the labels; the record as it is to be kept."""
     labels, winner = pulled.labels, settled.winner
     conflict = labels.conflicts.get(record.id)
+    contested = conflict is not None and conflict.kind == "upstream"
     if settled.reasons:
         voices = [one for one in record.annotations if one.state == "submitted" and not one.overruled]
-        _disagree(labels, record, "annotators", settled.reasons, voices)
+        _disagree(labels, record, "upstream" if contested else "annotators", settled.reasons, voices)
         return record
     version = None if winner is None else (*winner.key, winner.when)
     news = winner if version != record.merged else None
-    if conflict is not None and conflict.kind == "upstream" and (news is None or news.when <= conflict.since):
+    if conflict is not None and contested and (winner is None or winner.when <= conflict.since):
         return record
     if conflict is not None and news is None and winner is None:
         return record  # all who disagreed took back what they said: the question stands
@@ -209,12 +223,12 @@ def _merged(pulled: Pulled, record: Annotated, settled: Settled, picture: Pictur
     if news is not None:
         merge = three_way(record.base, ours, news.plates, same_iou)
         plates, reasons = merge.plates, merge.conflicts
-    if moved and not reasons:
+    if moved and (contested or not reasons):
         merge = three_way(record.source, source, plates, same_iou)
         plates, reasons = merge.plates, merge.conflicts
-    if reasons:
+    if reasons and not contested:  # else the annotator was told, and theirs is the last word in what was contested
         _disagree(labels, record, "upstream", reasons, record.annotations)
-        return replace(record, base=ours, source=source)
+        return record
     if not all_same(ours, plates) or (news is not None and not _corrections(record, picture, labels)):
         _correct(pulled, record, picture, news, plates)
     if news is None:

@@ -116,6 +116,7 @@ def _wanted(picture: Picture, queued: Row | None, conflict: Conflict | None, pre
     shown = {PREDICTED_LABELS: picture.current}
     if predicted is not None and predicted["detections"]:
         shown[PREDICTED_MODEL] = model_plates(predicted["detections"])
+        meta["model"] = plates_to_rows(shown[PREDICTED_MODEL])
     predictions = tuple(
         {"model_version": version, "result": to_result(plates, picture.extent)} for version, plates in shown.items()
     )

@@ -73,10 +73,9 @@ class Desk:
     def _pictures(self, labels: Labels) -> dict[str, Picture]:
         return pictures.read(self._folders.curated, labels.corrections, self._settings.curate.merge_iou)
 
-    def sync(self, limit: int | None = None) -> tuple[Pulled | None, Pushed]:
-        """Pulls, if there is a project yet, and pushes: a conflict is back with the annotators at once."""
-        pulled = self.pull() if self._studio.open(self._title) else None
-        return pulled, self.push(limit)
+    def begun(self) -> bool:
+        """Whether the server has the project yet."""
+        return self._studio.open(self._title)
 
     def push(self, limit: int | None = None) -> Pushed:
         """Sends the queue, or its first `limit` samples, and what is in conflict."""
@@ -96,13 +95,13 @@ class Desk:
         return Local(Path(settings.root).absolute()).addresses(self._studio, asked)
 
     def pull(self) -> Pulled:
-        """Takes what annotators said into data/labels; its record is written last, so that a kill loses nothing."""
+        """Takes what annotators said into data/labels; in such an order that a kill between loses nothing."""
         with self._alone():
             pulled = self._pulled(self._tasks())
             folder, labels = self._folders.labels, pulled.labels
             corrections.write(folder / corrections.CORRECTIONS, labels.corrections.values())
-            conflicts.write(folder / conflicts.CONFLICTS, labels.conflicts.values())
             history.write(folder / history.ANNOTATIONS, labels.annotated.values())
+            conflicts.write(folder / conflicts.CONFLICTS, labels.conflicts.values())
             return pulled
 
     def _pulled(self, tasks: Sequence[Task]) -> Pulled:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ LEGIBLE, PARTLY, UNREADABLE, LETTERING, NOT_A_PLATE = "legible", "partly", "unre
 REGION_NAME = "plate"  # begins the names of regions that were pushed
 OUTSIDE = 1.0  # pixels that a shape may stand outside the picture, and be cut there
 SAME_SHAPE = 0.5  # IoU of a rectangle and a polygon that are one plate
+BETWEEN = "-.·•'?"  # what may stand between a plate's characters, or for one that cannot be told
 DECIMALS = 2  # of a pixel that are kept: more than anyone draws, and less than percent in floats loses
 
 
@@ -277,6 +279,8 @@ def _plate(region: _Region) -> CorrectedPlate:
 
 
 def _checked(region: _Region, text: str) -> str:
+    if strange := [c for c in unicodedata.normalize("NFKC", text) if not (c.isalnum() or c.isspace() or c in BETWEEN)]:
+        raise ResultError(f"region {region.name!r}: its text holds {strange[0]!r}, which stands on no plate")
     try:
         return _normal(text)
     except alphabet.TextError as error:

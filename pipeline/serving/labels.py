@@ -25,13 +25,17 @@ app = typer.Typer(help="Have people correct labels in Label Studio, and take the
 @app.command()
 def push(limit: Annotated[int | None, typer.Option(min=1, help="Only so many samples of the queue.")] = None) -> None:
     """Send the queue: what has no task yet, the most suspicious first. Sending again sends nothing twice."""
-    report_push(at_desk(lambda desk: desk.push(limit)))
+    pushed = at_desk(lambda desk: desk.push(limit))
+    told_push(pushed)
+    complain(pushed.refused)
 
 
 @app.command()
 def pull() -> None:
     """Take what annotators submitted into data/labels; what they disagree in goes to conflicts.jsonl."""
-    report_pull(at_desk(lambda desk: desk.pull()))
+    pulled = at_desk(lambda desk: desk.pull())
+    told_pull(pulled)
+    complain(pulled.refused)
 
 
 @app.command()
@@ -43,11 +47,13 @@ def status() -> None:
 @app.command()
 def sync(limit: Annotated[int | None, typer.Option(min=1, help="Only so many samples of the queue.")] = None) -> None:
     """Pull, then push, then tell DVC about the new labels: `dvc repro` runs just what depends on them."""
-    pulled, pushed = at_desk(lambda desk: desk.sync(limit))
+    pulled = at_desk(lambda desk: desk.pull() if desk.begun() else None)
     if pulled is not None:
-        report_pull(pulled, end=False)
+        told_pull(pulled)
     mark()
-    report_push(pushed)
+    pushed = at_desk(lambda desk: desk.push(limit))
+    told_push(pushed)
+    complain([*(pulled.refused if pulled is not None else ()), *pushed.refused])
 
 
 def at_desk(work: Callable[[Desk], Answer]) -> Answer:
@@ -62,8 +68,8 @@ def at_desk(work: Callable[[Desk], Answer]) -> Answer:
         raise typer.Exit(2) from None
 
 
-def report_push(pushed: Pushed) -> None:
-    """Prints what a push did, and ends with 1 where a sample could not be sent."""
+def told_push(pushed: Pushed) -> None:
+    """Prints what a push did."""
     print(f"{pushed.sent} sent, {pushed.present} were there already")
     for number, what in (
         (pushed.reopened, "tasks reopened, since people disagree"),
@@ -72,22 +78,16 @@ def report_push(pushed: Pushed) -> None:
     ):
         if number:
             print(f"{number} {what}")
-    complain(pushed.refused)
 
 
-def report_pull(pulled: Pulled, end: bool = True) -> None:
-    """Prints what a pull changed, and with `end` ends with 1 where an annotation could not be taken."""
+def told_pull(pulled: Pulled) -> None:
+    """Prints what a pull changed."""
     states = ", ".join(f"{number} {state}" for state, number in sorted(pulled.states.items()))
     print(f"{len(pulled.corrected)} pictures corrected; annotations: {states or 'none yet'}")
     if pulled.labels.conflicts:
         print(f"{len(pulled.labels.conflicts)} pictures in conflict: push sends them back to the annotators")
     if pulled.tombstones:
         print(f"{pulled.tombstones} annotations are gone from the server; what they said stays in annotations.jsonl")
-    if end:
-        complain(pulled.refused)
-    else:
-        for problem in pulled.refused:
-            print(f"alpr: {problem}", file=sys.stderr)
 
 
 def complain(problems: Sequence[str]) -> None:

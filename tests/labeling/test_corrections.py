@@ -75,6 +75,71 @@ def test_only_what_is_certain_is_truth(told: dict[str, Any], kept: tuple[bool, s
     assert bool(applied.waiting) is bool(words)
 
 
+KNOWN: dict[str, tuple[Correction | None, list[CorrectedPlate]]] = {
+    "nothing": (None, [CorrectedPlate(OWN[0]), CorrectedPlate(OWN[1])]),
+    "nothing of any plate": (correction(), [CorrectedPlate(OWN[0]), CorrectedPlate(OWN[1])]),
+    "a text, in the source's own box": (
+        correction(plate(61, 10, 99, 20, text="AB123", rows=1)),
+        [CorrectedPlate(OWN[0]), plate(60, 10, 100, 20, text="AB123", rows=1, region="GB")],
+    ),
+    "a question": (
+        correction(plate(10, 10, 50, 20, certain=False, readings=("AB1", "A?1"), region="SE")),
+        [plate(10, 10, 50, 20, certain=False, readings=("AB1", "A?1"), region="SE"), CorrectedPlate(OWN[1])],
+    ),
+    "that it cannot be read": (
+        correction(plate(10, 10, 50, 20, legible=False)),
+        [plate(10, 10, 50, 20, legible=False), CorrectedPlate(OWN[1])],
+    ),
+    "that it is a novelty plate": (
+        correction(plate(10, 10, 50, 20, text="BOSS", kind="novelty")),
+        [plate(10, 10, 50, 20, text="BOSS", kind="novelty"), CorrectedPlate(OWN[1])],
+    ),
+    "that it is no plate": (
+        correction(plate(10, 10, 50, 20, kind="not_a_plate")),
+        [plate(10, 10, 50, 20, kind="not_a_plate"), CorrectedPlate(OWN[1])],
+    ),
+    "that it may be no plate": (
+        correction(plate(10, 10, 50, 20, kind="not_a_plate", certain=False)),
+        [plate(10, 10, 50, 20, kind="not_a_plate", certain=False), CorrectedPlate(OWN[1])],
+    ),
+    "a plate that is in no label": (
+        correction(plate(200, 10, 240, 20, text="AB123")),
+        [CorrectedPlate(OWN[0]), CorrectedPlate(OWN[1])],
+    ),
+    "complete: all that there is": (
+        correction(plate(5, 5, 50, 20, certain=False, readings=("AB1",)), plate(200, 10, 240, 20), complete=True),
+        [plate(5, 5, 50, 20, certain=False, readings=("AB1",)), plate(200, 10, 240, 20)],
+    ),
+    "complete: nothing": (correction(complete=True), []),
+}
+
+
+@pytest.mark.parametrize(("told", "expected"), KNOWN.values(), ids=KNOWN.keys())
+def test_known(told: Correction | None, expected: list[CorrectedPlate]) -> None:
+    assert list(corrections.known(OWN, told, 0.3)) == expected
+
+
+@pytest.mark.parametrize("told", [told for told, _ in KNOWN.values() if told], ids=list(KNOWN)[1:])
+def test_what_is_known_for_certain_is_what_is_applied(told: Correction) -> None:
+    """As if what is known were written down as a complete correction: the same truth, the same questions."""
+    written = correction(*corrections.known(OWN, told, 0.3), complete=True)
+    applied, again = corrections.apply(OWN, told, 0.3), corrections.apply(OWN, written, 0.3)
+    assert again.plates == applied.plates
+    assert [one.readings for one in again.waiting] == [one.readings for one in applied.waiting]
+
+
+def test_a_source_that_has_a_text_loses_it_where_that_is_a_question() -> None:
+    own = (Plate(Box(10, 10, 50, 20), text="AB7"),)
+    told = correction(plate(10, 10, 50, 20, certain=False, readings=("AB1", "AB7")))
+    assert corrections.known(own, told, 0.3) == told.plates
+    assert corrections.known((), told, 0.3) == ()
+
+
+def test_the_text_of_lettering_is_known_too() -> None:
+    told = correction(plate(10, 10, 50, 20, text="KWID", kind="lettering"))
+    assert corrections.known(OWN[:1], told, 0.3) == told.plates
+
+
 def test_file_round_trip(tmp_path: Path) -> None:
     told = [
         correction(plate(1, 2, 30, 9, certain=False, readings=("A?1",)), number=2),

@@ -1,4 +1,4 @@
-"""A real Label Studio for the tests that need one: started once, on loopback, in a fresh folder, and ended with them."""
+"""A real Label Studio for the tests that need one: started once, on loopback, in a fresh folder, ended with them."""
 
 from __future__ import annotations
 

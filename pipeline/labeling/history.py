@@ -5,8 +5,8 @@
      "seconds": 31.5, "state": "submitted", "plates": [...]}]}
 
 `base` and `source` are what the next pull merges against: the plates as annotators knew them last (of the task, then of
-the annotation that was taken; the labels, if these contradicted it), and those of the picture's source at that time.
-Nothing is ever taken out: an annotation that is gone from the server stays as a tombstone.
+the annotation that was taken), and those of the picture's source at that time. Nothing is ever taken out: an annotation
+that is gone from the server stays as a tombstone, and what somebody said before changing it as `revised`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _to_row(one: Annotated) -> dict[str, Any]:
         "task": one.task,
         "base": plates_to_rows(one.base),
         "source": plates_to_rows(one.source),
-        "annotations": [_annotation_to_row(a) for a in sorted(one.annotations, key=lambda a: (a.made, a.id))],
+        "annotations": [_annotation_to_row(a) for a in sorted(one.annotations, key=lambda a: (a.made, a.id, a.when))],
     }
     if one.merged is not None:
         row["merged"] = list(one.merged)

@@ -80,7 +80,8 @@ class FaultProxy:
         self._stripping = False
         self._flying = 0
         self._changed = threading.Condition()
-        self._target = httpx.Client(base_url=target, timeout=60, verify=False, trust_env=False)
+        fresh = httpx.Limits(max_keepalive_connections=0)  # on a kept connection each answer's body is 40 ms late
+        self._target = httpx.Client(base_url=target, timeout=60, verify=False, trust_env=False, limits=fresh)
         handler = type("Handler", (_Handler,), {"proxy": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -170,6 +171,7 @@ class FaultProxy:
 class _Handler(BaseHTTPRequestHandler):
     proxy: FaultProxy
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # it would hold each body back until the headers are acknowledged
 
     def do_GET(self) -> None:
         self.proxy.take(self, self.rfile.read(int(self.headers.get("Content-Length") or 0)))

@@ -59,11 +59,11 @@ class Person:
 
     @cached_property
     def client(self) -> LabelStudio:
-        return LabelStudio(base_url=self.url, api_key=self.account.token, max_retries=0)
+        return LabelStudio(base_url=self.url, api_key=self.account.token, max_retries=0, httpx_client=self.plain)
 
     @cached_property
     def plain(self) -> httpx.Client:
-        headers = {"Authorization": f"Token {self.account.token}"}
+        headers = {"Authorization": f"Token {self.account.token}", "Connection": "close"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=60, verify=False, trust_env=False)
 
     def annotate(self, task: int, *plates: CorrectedPlate, skipped: bool = False) -> int:

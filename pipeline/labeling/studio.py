@@ -268,7 +268,7 @@ class Studio:
             ) from None
 
     def shows(self, address: str) -> bool:
-        """Whether the server can show a picture, by its address on the server."""
+        """Whether the server can show a picture, by its address on the server; with file serving off it answers 403."""
         return self.ask(lambda client: self._raw(client, "GET", address, headers={"Range": "bytes=0-0"}).is_success)
 
     def uploads(self) -> dict[str, str]:
@@ -297,7 +297,7 @@ class Studio:
         answer: httpx.Response = wrapper.httpx_client.httpx_client.request(
             method, self.url + address, headers=headers, timeout=self.patience.answer, **options
         )
-        if answer.status_code in (401, 403, 408, 429) or answer.status_code >= 500:
+        if answer.status_code in (401, 408, 429) or answer.status_code >= 500:
             raise ApiError(status_code=answer.status_code, headers=dict(answer.headers), body=None)
         return answer
 

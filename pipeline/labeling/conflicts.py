@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pipeline.manifest import read_jsonl, write_jsonl
+from pipeline.labeling.corrections import read_rows
+from pipeline.manifest import write_jsonl
 
 CONFLICTS = "conflicts.jsonl"
 Kind = Literal["annotators", "upstream"]
@@ -38,15 +39,8 @@ class Conflict:
 
 def read(path: Path) -> dict[str, Conflict]:
     """By sample id; a missing file holds none."""
-    if not path.exists():
-        return {}
-    found = {}
-    for number, row in enumerate(read_jsonl(path), start=1):
-        try:
-            one = _from_row(row)
-        except (ValueError, TypeError, KeyError) as error:
-            missing = f"{error} is missing" if isinstance(error, KeyError) else error
-            raise ConflictError(f"{path}: row {number} ({row.get('image', 'no image')}): {missing}") from None
+    found: dict[str, Conflict] = {}
+    for one in read_rows(path, _from_row, ConflictError):
         if one.id in found:
             raise ConflictError(f"{path}: two rows for the sample {one.id}; make one of them")
         found[one.id] = one

@@ -12,12 +12,12 @@ A plate that is not `certain` is no truth yet: its `readings` wait for an annota
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -27,6 +27,7 @@ from pipeline.manifest import plate_from_row, plate_to_row, read_jsonl, write_js
 from pipeline.records import Plate
 
 CORRECTIONS = "corrections.jsonl"
+Row = TypeVar("Row")
 Kind = Literal["plate", "novelty", "lettering", "not_a_plate"]
 _READABLE: frozenset[str] = frozenset({"plate", "novelty"})  # what a reader should read
 _FIELDS = frozenset({"id", "image", "complete", "plates", "by", "when", "why"})
@@ -160,17 +161,23 @@ def match(own: Sequence[Plate], others: Sequence[Plate], match_iou: float) -> li
     return places
 
 
-def read(path: Path) -> list[Correction]:
-    """Reads corrections; CorrectionError says on which line what is wrong. A missing file holds none."""
+def read_rows(path: Path, read_row: Callable[[dict[str, Any]], Row], wrong: type[ValueError]) -> list[Row]:
+    """The rows of a file of data/labels; `wrong` says of which row and picture what is wrong. A missing file: none."""
     if not path.exists():
         return []
-    corrections = []
+    rows = []
     for number, row in enumerate(read_jsonl(path), start=1):
         try:
-            corrections.append(from_row(row))
+            rows.append(read_row(row))
         except (ValueError, TypeError, KeyError) as error:
             missing = f"{error} is missing" if isinstance(error, KeyError) else error
-            raise CorrectionError(f"{path}: row {number} ({row.get('image', 'no image')}): {missing}") from None
+            raise wrong(f"{path}: row {number} ({row.get('image', 'no image')}): {missing}") from None
+    return rows
+
+
+def read(path: Path) -> list[Correction]:
+    """Reads corrections; CorrectionError says on which line what is wrong. A missing file holds none."""
+    corrections = read_rows(path, from_row, CorrectionError)
     ids = [correction.id for correction in corrections]
     for first, second in pairwise(ids):
         if first == second:

@@ -11,7 +11,7 @@ that is gone from the server stays as a tombstone, and what somebody said before
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import combinations
@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 
 from pipeline import boxes
-from pipeline.labeling.corrections import CorrectedPlate, corrected_from_row, corrected_to_row, match
+from pipeline.labeling.corrections import CorrectedPlate, corrected_from_row, corrected_to_row, match, read_rows
 from pipeline.labeling.tasks import legibility
-from pipeline.manifest import read_jsonl, write_jsonl
+from pipeline.manifest import write_jsonl
 
 ANNOTATIONS = "annotations.jsonl"
 State = Literal["submitted", "revised", "skipped", "draft", "deleted", "refused"]
@@ -75,14 +75,8 @@ class Annotated:
 
 def read(path: Path) -> dict[str, Annotated]:
     """By sample id; a missing file holds none."""
-    if not path.exists():
-        return {}
-    found = {}
-    for number, row in enumerate(read_jsonl(path), start=1):
-        try:
-            one = _from_row(row)
-        except ValueError as error:
-            raise AnnotationError(f"{path}: row {number} ({row.get('image', 'no image')}): {error}") from None
+    found: dict[str, Annotated] = {}
+    for one in read_rows(path, _from_row, AnnotationError):
         if one.id in found:
             raise AnnotationError(f"{path}: two rows for the sample {one.id}; take them together in one")
         found[one.id] = one
@@ -198,7 +192,7 @@ def agreement(rows: Iterable[Annotated]) -> Agreement:
         pictures += len(words) > 1
         for a, b in combinations(words, 2):
             pairs += 1
-            places = match([c.plate for c in a.plates], [c.plate for c in b.plates], MATCH)
+            places = matched(a.plates, b.plates)
             found = [
                 (a.plates[place], other) for place, other in zip(places, b.plates, strict=True) if place is not None
             ]
@@ -224,6 +218,11 @@ def last_words(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
     for one in sorted(annotations, key=lambda a: (a.when, a.id)):
         latest[one.by] = one
     return tuple(latest[name] for name in sorted(latest))
+
+
+def matched(own: Sequence[CorrectedPlate], others: Sequence[CorrectedPlate]) -> list[int | None]:
+    """For each of `others` the place of the same plate among one's own, one to one; None without any."""
+    return match([one.plate for one in own], [one.plate for one in others], MATCH)
 
 
 def iou(a: CorrectedPlate, b: CorrectedPlate) -> float:

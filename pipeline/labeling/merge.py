@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TypeVar
 
-from pipeline.labeling.corrections import CorrectedPlate, match
-from pipeline.labeling.history import MATCH, Annotation, iou, last_words
+from pipeline.labeling.corrections import CorrectedPlate
+from pipeline.labeling.history import Annotation, iou, last_words, matched
 from pipeline.records import Plate
 
 SAME_POINT = 0.011  # pixels: less than this is a number's rounding, not somebody's hand
@@ -55,7 +55,7 @@ def _completed(plates: Sequence[CorrectedPlate], others: Iterable[Annotation]) -
     """The winner's plates with the rows and country that only others, who agree with them otherwise, have told."""
     plates = list(plates)
     for other in others:
-        places = match([one.plate for one in plates], [one.plate for one in other.plates], MATCH)
+        places = matched(plates, other.plates)
         for place, told in zip(places, other.plates, strict=True):
             if place is not None:
                 own = plates[place].plate
@@ -67,7 +67,7 @@ def _completed(plates: Sequence[CorrectedPlate], others: Iterable[Annotation]) -
 def differences(a: Sequence[CorrectedPlate], b: Sequence[CorrectedPlate], same_iou: float) -> list[str]:
     """A sentence for each thing that two annotators see differently: which plates there are, where, what they say."""
     a, b = (tuple(one for one in plates if not _no_plate(one)) for plates in (a, b))
-    places = match([one.plate for one in a], [one.plate for one in b], MATCH)
+    places = matched(a, b)
     alone = [one for index, one in enumerate(a) if index not in places]
     alone += [one for one, place in zip(b, places, strict=True) if place is None]
     reasons = [f"only one of them has {_where(one)}" for one in alone]
@@ -108,7 +108,7 @@ def three_way(
         if kept is not None and not same(before, kept) and not _no_plate(kept):
             conflicts.append(f"{_where(kept)} was removed on one side and changed on the other")
             merged += [kept] if yours is not None else []
-    places = match([one.plate for one in own.new], [one.plate for one in other.new], MATCH)
+    places = matched(own.new, other.new)
     for yours, place in zip(other.new, places, strict=True):
         merged.append(yours if place is None else _fields(None, own.new[place], yours, same_iou, conflicts))
     merged += [mine for index, mine in enumerate(own.new) if index not in places]
@@ -124,7 +124,7 @@ class _Side:
 
 
 def _paired(base: Sequence[CorrectedPlate], side: Sequence[CorrectedPlate]) -> _Side:
-    places = match([one.plate for one in base], [one.plate for one in side], MATCH)
+    places = matched(base, side)
     by_place = {place: one for place, one in zip(places, side, strict=True) if place is not None}
     new = tuple(one for one, place in zip(side, places, strict=True) if place is None)
     return _Side(tuple(by_place.get(index) for index in range(len(base))), new)
@@ -166,12 +166,8 @@ def adopt(
     A text that somebody typed is certain; one that only stood there, unconfirmed, stays what it was. That is also
     what the recogniser `read`, where the annotator took its plates over.
     """
-    known, seen = ([side[p] if p is not None else None for p in _places(side, plates)] for side in (shown, read))
+    known, seen = ([side[p] if p is not None else None for p in matched(side, plates)] for side in (shown, read))
     return tuple(_adopted(*three) for three in zip(known, seen, plates, strict=True))
-
-
-def _places(side: Sequence[CorrectedPlate], plates: Sequence[CorrectedPlate]) -> list[int | None]:
-    return match([one.plate for one in side], [one.plate for one in plates], MATCH)
 
 
 def _adopted(before: CorrectedPlate | None, seen: CorrectedPlate | None, one: CorrectedPlate) -> CorrectedPlate:
@@ -201,7 +197,7 @@ def same(a: CorrectedPlate, b: CorrectedPlate) -> bool:
 
 def all_same(a: Sequence[CorrectedPlate], b: Sequence[CorrectedPlate]) -> bool:
     """Whether two lists hold the same plates, in any order."""
-    places = match([one.plate for one in a], [one.plate for one in b], MATCH)
+    places = matched(a, b)
     paired = all(place is not None and same(a[place], one) for one, place in zip(b, places, strict=True))
     return len(a) == len(b) and paired
 

@@ -232,12 +232,13 @@ def _mended(studio: Studio, tasks: Iterable[Wanted], there: Mapping[str, Sequenc
     whole = True
     for wanted_ in tasks:
         copies = there.get(wanted_.picture.id, ())
-        for double in spare(copies):
+        doubles = spare(copies)
+        for double in doubles:
             studio.delete_task(double.id)
             done.doubles += 1
             whole = False
         for task in copies:
-            if task in spare(copies):
+            if task in doubles:
                 continue
             if _mend_predictions(studio, wanted_, task, done):
                 whole = False

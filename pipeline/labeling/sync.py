@@ -97,22 +97,21 @@ class Desk:
     def pull(self) -> Pulled:
         """Takes what annotators said into data/labels; in such an order that a kill between loses nothing."""
         with self._alone():
-            pulled = self._pulled(self._tasks())
+            pulled = self._pulled(self._tasks(), self._labels())
             folder, labels = self._folders.labels, pulled.labels
             corrections.write(folder / corrections.CORRECTIONS, labels.corrections.values())
             history.write(folder / history.ANNOTATIONS, labels.annotated.values())
             conflicts.write(folder / conflicts.CONFLICTS, labels.conflicts.values())
             return pulled
 
-    def _pulled(self, tasks: Sequence[Task]) -> Pulled:
-        labels = self._labels()
+    def _pulled(self, tasks: Sequence[Task], labels: Labels) -> Pulled:
         same_iou = self._settings.sync_labels.same_iou
         return pull(tasks, self._studio.users(), self._pictures(labels), labels, same_iou)
 
     def status(self) -> Status:
         """How things stand on both sides; changes nothing."""
         labels, tasks = self._labels(), self._tasks()
-        pulled, grouped = self._pulled(tasks), by_sample(tasks)
+        pulled, grouped = self._pulled(tasks, labels), by_sample(tasks)
         queued = [row["id"] for row in read_jsonl(self._folders.labels / "queue.jsonl")]
         return Status(
             queued=len(queued),

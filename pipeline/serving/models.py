@@ -1,0 +1,110 @@
+"""Models by name: the one that ships, a folder, or a version in MLflow's registry (models:/alpr@champion).
+
+Whatever its name, a model is a bundle: every file of it is checked against the SHA-256 in its bundle.json before it
+is opened, and nothing but ONNX is opened at all.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import tracking
+from pipeline.bundle import Bundle, BundleError
+from pipeline.images import sha256
+
+SHIPPED = Path(__file__).parent.parent / "weights" / "export"
+EXPORTED = Path("models", "export")
+SCHEME = "models:/"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A verified bundle and the name that an answer gives for it: with an alias, the version that held it then."""
+
+    name: str
+    folder: Path
+
+
+def find(name: str) -> Model:
+    """The model of this name. BundleError or TrackingError, with a sentence, where it is not here or not whole."""
+    model = _registered(name) if name.startswith(SCHEME) else Model(name, Path(name))
+    return Model(_shown(model.name), verified(model.folder))
+
+
+def _shown(name: str) -> str:
+    return "shipped" if name == str(SHIPPED) else name
+
+
+def verified(folder: Path) -> Path:
+    """The folder, once every file that its bundle.json seals has the SHA-256 written there."""
+    bundle = Bundle.load(folder)
+    for name, digest in bundle.sha256.items():
+        path = folder / name
+        if Path(name).name != name or path.suffix != ".onnx":
+            raise BundleError(f"{folder}/bundle.json names {name!r}, which is no ONNX file of this folder")
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{path}: missing, or a link; restore the file, or export the models again")
+        if sha256(path.read_bytes()) != digest:
+            raise BundleError(f"{path}: its SHA-256 is not the one in its bundle.json; restore the file")
+    return folder
+
+
+def _registered(name: str) -> Model:
+    """Fetches a version of MLflow's registry; an alias is settled here, once, so that all answers name one version."""
+    model, version = _parsed(name)
+    number, local = tracking.fetch(model, version, Path(tempfile.mkdtemp(prefix="alpr-model-")))
+    folders = sorted(path.parent for path in local.rglob("bundle.json"))
+    if len(folders) != 1:
+        raise BundleError(f"{name}: the registered model holds {len(folders)} bundles instead of one")
+    return Model(f"{SCHEME}{model}/{number}", folders[0])
+
+
+def _parsed(name: str) -> tuple[str, str]:
+    """models:/alpr@champion -> (alpr, @champion); models:/alpr/3 -> (alpr, 3)."""
+    rest = name.removeprefix(SCHEME)
+    model, slash, number = rest.partition("/")
+    if slash and number.isdigit() and model:
+        return model, number
+    model, at, alias = rest.partition("@")
+    if at and model and alias:
+        return model, f"@{alias}"
+    raise BundleError(f"{name} is no name of a model: write models:/NAME@ALIAS or models:/NAME/VERSION")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model that can be named: what it is, and whether it is whole."""
+
+    name: str
+    about: str
+    whole: bool
+
+
+def listed() -> Iterator[Listed]:
+    """The model that ships, the one exported here, and every registered version, the newest first."""
+    for folder, about in ((SHIPPED, "ships with the package"), (EXPORTED, "exported by this folder's last run")):
+        if folder.exists():
+            yield _checked(str(folder), about, folder)
+    if os.environ.get("MLFLOW_TRACKING_URI") or tracking.STORE.exists():
+        yield from _versions()
+
+
+def _checked(name: str, about: str, folder: Path) -> Listed:
+    try:
+        verified(folder)
+    except (BundleError, OSError) as error:
+        return Listed(name, str(error), whole=False)
+    return Listed(name, about, whole=True)
+
+
+def _versions() -> Iterator[Listed]:
+    try:
+        for model, number, alias in tracking.versions():
+            name = f"{SCHEME}{model}@{alias}" if alias else f"{SCHEME}{model}/{number}"
+            yield Listed(name, f"version {number} of {model} in MLflow", whole=True)
+    except tracking.TrackingError as error:
+        yield Listed("MLflow", str(error), whole=False)

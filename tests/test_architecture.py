@@ -20,7 +20,8 @@ FLOORS = (
     {"checkpoints", "sessions", "bundle", "fitting", "rendering"},
     {"sources", "curation", "labeling", "augmentation", "exporting", "metrics", "tracking", "detectors", "readers"},
     {"recognizer", "report"},
-    {"serving", "benchmarks"},
+    {"serving"},
+    {"benchmarks"},
     {"stages"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

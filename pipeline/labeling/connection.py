@@ -24,14 +24,26 @@ class Connection(BaseSettings):
     api_key: SecretStr = Field(min_length=1)
 
 
+def _found() -> Connection:
+    file = None if os.environ.get("LABEL_STUDIO_URL") else LOCAL
+    return Connection(_env_file=file)  # type: ignore[call-arg]  # read from the environment
+
+
 def connect(patience: Patience | None = None) -> Studio:
     """The server of the environment, else the local one, whose token is for no other; StudioError without a token."""
-    file = None if os.environ.get("LABEL_STUDIO_URL") else LOCAL
     try:
-        found = Connection(_env_file=file)  # type: ignore[call-arg]  # read from the environment
+        found = _found()
     except ValidationError:
         raise StudioError(
             "no token for Label Studio: start a local server with `make label-studio`, or set LABEL_STUDIO_URL and "
             "LABEL_STUDIO_API_KEY (the token is on the server's page Account & Settings)"
         ) from None
     return Studio(found.url, found.api_key.get_secret_value(), patience or Patience())
+
+
+def known_address() -> str | None:
+    """The server that `connect` would ask; None where none is known."""
+    try:
+        return _found().url.rstrip("/")
+    except ValidationError:
+        return None

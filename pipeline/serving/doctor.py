@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -15,9 +16,11 @@ from typing import Any
 
 import yaml
 
+from pipeline import tracking
 from pipeline.bundle import Bundle
 from pipeline.images import sha256
 
+ANSWER = 3.0  # seconds that a server has to answer
 CACHE = Path(".dvc", "cache", "files", "md5")
 
 
@@ -32,15 +35,73 @@ class Finding:
 
 def examine(project: Path, weights: Path) -> list[Finding]:
     """Everything; the findings on DVC only where `project` has a dvc.yaml."""
-    findings = [check_python(), check_tesseract(), check_weights(weights)]
+    findings = [check_python(), check_processor(), check_runtime(), check_tesseract(), check_weights(weights)]
     if (project / "dvc.yaml").exists():
         findings += [check_lock(project / "dvc.lock"), check_cache(project / CACHE, project / "dvc.lock")]
+        findings += [check_mlflow(), check_label_studio()]
     return findings
 
 
 def check_python() -> Finding:
     good = (3, 11) <= sys.version_info[:2] <= (3, 13)
     return Finding("Python", good, f"{platform.python_version()}" if good else "3.11 to 3.13 is needed; run make setup")
+
+
+def check_processor() -> Finding:
+    """Cores, and the instructions that ONNX Runtime is fast with; without AVX2 it works, slowly."""
+    cores = os.cpu_count() or 1
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return Finding("processor", True, f"{platform.machine()}, {cores} cores")
+    flags = set(next((line.partition(":")[2] for line in text.splitlines() if line.startswith("flags")), "").split())
+    fast = [name for name in ("avx2", "avx512f", "avx512_vnni", "avx_vnni") if name in flags]
+    slow = platform.machine() == "x86_64" and "avx2" not in flags
+    told = f"{platform.machine()}, {cores} cores{', ' if fast else ''}{', '.join(fast)}"
+    return Finding("processor", not slow, f"{told}, without AVX2: several times slower" if slow else told)
+
+
+def check_runtime() -> Finding:
+    """ONNX Runtime and its providers, of which the first is used."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return Finding("ONNX Runtime", False, f"cannot be imported ({error}); run make setup")
+    providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    return Finding("ONNX Runtime", True, f"{onnxruntime.__version__}; {providers}, of which CPU is used")
+
+
+def check_mlflow() -> Finding:
+    """Whether runs can be registered: the server answers, or the project's own database is there or will be made."""
+    uri = tracking.uri()
+    shown = tracking.without_password(uri)
+    if not uri.startswith(("http://", "https://")):
+        return Finding("MLflow", True, f"{shown}{'' if tracking.STORE.exists() else ', which the first run makes'}")
+    fault = unreachable(f"{uri.rstrip('/')}/health")
+    return Finding("MLflow", not fault, f"{shown} does not answer ({fault})" if fault else f"{shown} answers")
+
+
+def check_label_studio() -> Finding:
+    """Whether a server is known, and answers; none is fine for those who label nothing."""
+    from pipeline.labeling.connection import known_address
+
+    address = known_address()
+    if address is None:
+        return Finding("Label Studio", True, "none yet; `make label-studio` starts one")
+    fault = unreachable(f"{address}/health")
+    what = f"{address} does not answer ({fault}); start it with `make label-studio`, or set LABEL_STUDIO_URL"
+    return Finding("Label Studio", not fault, what if fault else f"{address} answers")
+
+
+def unreachable(address: str) -> str:
+    """Why an address does not answer within a few seconds; an empty text where it does."""
+    import httpx
+
+    try:
+        answer = httpx.get(address, timeout=ANSWER)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return str(error) or type(error).__name__
+    return "" if answer.is_success else f"status {answer.status_code}"
 
 
 def check_tesseract() -> Finding:

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from pipeline import tracking
 from pipeline.bundle import Bundle
 from pipeline.images import sha256
+from pipeline.tracking import store
 
 ANSWER = 3.0  # seconds that a server has to answer
 CACHE = Path(".dvc", "cache", "files", "md5")
@@ -73,10 +73,10 @@ def check_runtime() -> Finding:
 
 def check_mlflow() -> Finding:
     """Whether runs can be registered: the server answers, or the project's own database is there or will be made."""
-    uri = tracking.uri()
-    shown = tracking.without_password(uri)
+    uri = store.uri()
+    shown = store.without_password(uri)
     if not uri.startswith(("http://", "https://")):
-        return Finding("MLflow", True, f"{shown}{'' if tracking.STORE.exists() else ', which the first run makes'}")
+        return Finding("MLflow", True, f"{shown}{'' if store.STORE.exists() else ', which the first run makes'}")
     fault = unreachable(f"{uri.rstrip('/')}/health")
     return Finding("MLflow", not fault, f"{shown} does not answer ({fault})" if fault else f"{shown} answers")
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import tracking
 from pipeline.bundle import Bundle, BundleError
 from pipeline.images import sha256
+from pipeline.tracking import registry, store
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "export"
 EXPORTED = Path("models", "export")
@@ -56,7 +56,7 @@ def verified(folder: Path) -> Path:
 def _registered(name: str) -> Model:
     """Fetches a version of MLflow's registry; an alias is settled here, once, so that all answers name one version."""
     model, version = _parsed(name)
-    number, local = tracking.fetch(model, version, Path(tempfile.mkdtemp(prefix="alpr-model-")))
+    number, local = registry.fetch(model, version, Path(tempfile.mkdtemp(prefix="alpr-model-")))
     folders = sorted(path.parent for path in local.rglob("bundle.json"))
     if len(folders) != 1:
         raise BundleError(f"{name}: the registered model holds {len(folders)} bundles instead of one")
@@ -89,7 +89,7 @@ def listed() -> Iterator[Listed]:
     for folder, about in ((SHIPPED, "ships with the package"), (EXPORTED, "exported by this folder's last run")):
         if folder.exists():
             yield _checked(str(folder), about, folder)
-    if os.environ.get("MLFLOW_TRACKING_URI") or tracking.STORE.exists():
+    if os.environ.get("MLFLOW_TRACKING_URI") or store.STORE.exists():
         yield from _versions()
 
 
@@ -103,8 +103,8 @@ def _checked(name: str, about: str, folder: Path) -> Listed:
 
 def _versions() -> Iterator[Listed]:
     try:
-        for model, number, alias in tracking.versions():
+        for model, number, alias in registry.versions():
             name = f"{SCHEME}{model}@{alias}" if alias else f"{SCHEME}{model}/{number}"
             yield Listed(name, f"version {number} of {model} in MLflow", whole=True)
-    except tracking.TrackingError as error:
+    except store.TrackingError as error:
         yield Listed("MLflow", str(error), whole=False)

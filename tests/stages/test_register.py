@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import params, tracking
+from pipeline import params
 from pipeline.images import encode_png
-from pipeline.stages.register import fingerprint_of, main
+from pipeline.registration.run import fingerprint_of
+from pipeline.stages.register import main
+from pipeline.tracking import runs, store
 
 NETWORKS = ("detector", "student", "refiner", "reader")
 ROOT = Path(__file__).parent.parent.parent
@@ -60,7 +62,7 @@ def test_versions_and_alias(project, capsys):
     """One store, several registrations in turn: each needs MLflow's database, which takes seconds to make."""
     first = register()
     assert (first["version"], first["moved"], first["holder"]) == (1, True, 1)
-    client = tracking.connect()
+    client = store.connect()
     run = client.get_run(first["run"])
     assert run.data.params["register.metric"] == "end_to_end.exact"
     assert run.data.metrics["end_to_end.exact"] == 0.5
@@ -89,9 +91,9 @@ def test_versions_and_alias(project, capsys):
     # Killed after its version was made: the half-made run and version are replaced.
     evaluated(project, 0.7)
     settings = params.load()
-    hashes = tracking.data_hashes(Path("dvc.lock"), settings.sources)
+    hashes = runs.data_hashes(Path("dvc.lock"), settings.sources)
     half = client.create_run(
-        "1", tags={"fingerprint": fingerprint_of(Path("models/export"), tracking.read_metrics(Path("metrics")), hashes)}
+        "1", tags={"fingerprint": fingerprint_of(Path("models/export"), runs.read_metrics(Path("metrics")), hashes)}
     )
     client.create_model_version("alpr", (project / "models/export").as_uri(), half.info.run_id)
     again = register()
@@ -137,7 +139,7 @@ def test_mlflow_serves_the_version(project):
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", *command],
         env=os.environ
-        | {"MLFLOW_TRACKING_URI": tracking.uri(), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        | {"MLFLOW_TRACKING_URI": store.uri(), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         start_new_session=True,
         stdin=subprocess.DEVNULL,
     )

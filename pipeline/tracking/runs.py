@@ -1,0 +1,98 @@
+"""What a run says: figures, curves and hashes of the data, read from the stages' files and logged to MLflow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from pipeline.tracking.store import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_BATCH = 500  # metrics in one request
+
+
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings as dotted names: {"a": {"b": 1}} -> ("a.b", 1). Lists stay as they are."""
+    if not isinstance(value, Mapping):
+        yield prefix, value
+        return
+    for key, inner in value.items():
+        yield from flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+
+
+def figures(document: Any) -> dict[str, float]:
+    """The finite numbers of a metrics document by dotted name, in MLflow's characters."""
+    return {
+        re.sub(r"[^\w\-. :/]", "_", name): float(value)
+        for name, value in flatten(document)
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Each metrics/<stage>.json under its stage's name; the registration's own left out."""
+    try:
+        paths = sorted(path for path in folder.glob("*.json") if path.stem != "registration")
+        return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    except ValueError as error:
+        raise TrackingError(f"{folder} holds a damaged metrics file: {error}") from None
+
+
+def read_curves(history: Path) -> list[dict[str, float]]:
+    """The epochs of a history.csv, its numbers by column; empty where training logged nothing."""
+    with history.open(newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def data_hashes(lock: Path, sources: Iterable[str]) -> dict[str, str]:
+    """The MD5 of every stage's outputs below data/, by path, as dvc.lock has them; empty without a dvc.lock.
+
+    dvc.lock also remembers pulls of sources that are no longer listed: those are left out.
+    """
+    if not lock.exists():
+        return {}
+    pulls = {f"pull@{source}" for source in sources}
+    try:
+        stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]
+        outs = [
+            out
+            for name, stage in stages.items()
+            if name in pulls or not name.startswith("pull@")
+            for out in stage.get("outs", [])
+        ]
+        return {str(out["path"]): str(out["md5"]) for out in outs if str(out["path"]).startswith("data/")}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        raise TrackingError(f"{lock} is damaged; `alpr doctor` says how to restore it") from None
+
+
+def log_figures(client: MlflowClient, run_id: str, values: Mapping[str, float], step: int = 0) -> None:
+    """Logs numbers, many in one request."""
+    from mlflow.entities import Metric
+
+    stamp = int(1000 * time.time())
+    entries = [Metric(name, value, stamp, step) for name, value in values.items()]
+    for start in range(0, len(entries), _BATCH):
+        client.log_batch(run_id, metrics=entries[start : start + _BATCH])
+
+
+def earlier_run(client: MlflowClient, experiment: str, fingerprint: str) -> str | None:
+    """The finished run of the same models and figures; runs of them that were killed half-way are deleted."""
+    kept = None
+    for run in client.search_runs([experiment], f"tags.fingerprint = '{fingerprint}'"):
+        if run.info.status == "FINISHED":
+            kept = str(run.info.run_id)
+            continue
+        for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+            client.delete_model_version(version.name, version.version)
+        client.delete_run(run.info.run_id)
+    return kept

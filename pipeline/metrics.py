@@ -32,6 +32,7 @@ Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # (R, U) times
 IOUS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 HEIGHTS = (0.0, 16.0, 24.0, 32.0, 48.0, 96.0, float("inf"))  # pixels, edges of the slices by plate height
+BLURS = (("blurred", 0.0), ("soft", 0.05), ("fair", 0.1), ("sharp", 0.25))  # each from this sharpness of the crop on
 CONFIDENCE = 0.95
 _BATCH_CELLS = 4_000_000  # resamples x detections held at once
 
@@ -42,13 +43,18 @@ class Case:
 
     `detections` come best first, down to a score far below the working point (AP needs them). `found` holds, for
     each reader by name, a Reading for each detection at or above the working point; `labelled`, for each reader, a
-    Reading for each true plate by its index (plates that the reader was not asked for are left out).
+    Reading for each true plate by its index (plates that the reader was not asked for are left out). `placed` holds our
+    reader's readings of true plates whose place was told and whose corners were found, by index. `sharpness` is that of
+    true plates' crops, by index; `traits` say what the picture is like, by name.
     """
 
     sample: Sample
     detections: tuple[Detection, ...] = ()
     found: Mapping[str, tuple[Reading, ...]] = field(default_factory=dict)
     labelled: Mapping[str, Mapping[int, Reading]] = field(default_factory=dict)
+    placed: Mapping[int, Reading] = field(default_factory=dict)
+    sharpness: Mapping[int, float] = field(default_factory=dict)
+    traits: Mapping[str, float] = field(default_factory=dict)
 
     def confident(self, min_score: float) -> tuple[Detection, ...]:
         return tuple(detection for detection in self.detections if detection.score >= min_score)
@@ -58,7 +64,8 @@ class Case:
 class Outcome:
     """What became of one true plate. `truth` is None where no certain text is known.
 
-    `labelled` and `detected` are the readers' texts, or the guesses of their no-reads; `readings` those of `labelled`.
+    `labelled` and `detected` are the readers' texts, or the guesses of their no-reads; `readings` those of `labelled`,
+    `given` those of `detected`. `placed` and `sharpness` are the case's, None where they are not known.
     """
 
     sample: Sample
@@ -68,6 +75,9 @@ class Outcome:
     labelled: Mapping[str, str]
     detected: Mapping[str, str]
     readings: Mapping[str, Reading] = field(default_factory=dict)
+    given: Mapping[str, Reading] = field(default_factory=dict)
+    placed: Reading | None = None
+    sharpness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +181,9 @@ def outcomes(cases: Iterable[Case], min_score: float) -> tuple[list[Outcome], li
                     labelled={name: alphabet.readable(reading.best) for name, reading in readings.items()},
                     detected={} if at is None else {name: texts[at] for name, texts in read.items()},
                     readings=readings,
+                    given={} if at is None else {name: own[at] for name, own in case.found.items()},
+                    placed=case.placed.get(index),
+                    sharpness=case.sharpness.get(index),
                 )
             )
         for at in np.flatnonzero(matched < 0):
@@ -516,14 +529,22 @@ def height_name(height: float) -> str:
     return f"{low:g} px and more" if high == float("inf") else f"{low:g} to {high:g} px"
 
 
+def blur_name(sharpness: float | None) -> str:
+    """The slice that a plate whose crop is so sharp belongs to."""
+    if sharpness is None:
+        return "unknown"
+    return next(name for name, least in reversed(BLURS) if sharpness >= least)
+
+
 def slices(
     cases: Sequence[Case], readers: Sequence[str], min_score: float, bootstrap: Bootstrap
 ) -> dict[str, dict[str, Any]]:
-    """Figures for each source, region, number of rows and plate height.
+    """Figures for each source, region, number of rows, plate height and blur.
 
-    AP50 is given where a false detection can be assigned to the slice: for a source, and for a height.
+    As in detection, plates that are not legible count neither way. AP50 is given where a false detection can be
+    assigned to the slice: for a source, and for a height.
     """
-    results, _ = outcomes(cases, min_score)
+    results = [outcome for outcome in outcomes(cases, min_score)[0] if outcome.plate.legible]
     photos = [case for case in cases if case.sample.kind == "photo"]
     whole = rank(photos)
     rankings = {
@@ -538,6 +559,7 @@ def slices(
         "region": lambda o: o.plate.region or "unknown",
         "rows": lambda o: str(o.plate.rows or "unknown"),
         "height": lambda o: height_name(o.plate.box.height),
+        "blur": lambda o: blur_name(o.sharpness),
     }
     table: dict[str, dict[str, Any]] = {}
     for name, key in keys.items():
@@ -552,10 +574,12 @@ def slices(
 
 
 def _slice_order(value: str) -> tuple[float, str]:
-    """Heights by their number, names by the alphabet, what is unknown at the end."""
+    """Heights by their number, blurs from worst to best, names by the alphabet, what is unknown at the end."""
     first = value.split()[0]
     if first == "unknown":
         return float("inf"), value
+    if value in dict(BLURS):
+        return dict(BLURS)[value], value
     return (float(first), value) if first.isdecimal() else (0.0, value)
 
 

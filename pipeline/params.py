@@ -166,7 +166,7 @@ class Evaluate(Strict):
     bootstrap: Positive
     tesseract: bool
     rapidocr: bool  # a third opinion on every plate, for the queue too; needs the optional package
-    worst: Positive  # cases in the picture of the worst
+    worst: Positive  # cases in the picture of the worst, and most shown of each reason on the page
 
 
 class Queue(Strict):
@@ -179,9 +179,18 @@ class Queue(Strict):
 class Register(Strict):
     experiment: str
     model: str
-    alias: str
-    metric: str  # dotted path in the evaluation's metrics; larger is better
-    tolerance: float  # the champion moves if the challenger is no worse than this below it
+    alias: str  # of the version that is served; `challenger` is always the newest one's
+    max_loss: Fraction  # of the share of plates found and read, at the lower end of the difference's 95 % interval
+    max_slice_loss: Fraction  # the same in any slice, of the difference itself
+    slice_plates: Positive  # a slice of fewer is not compared
+    max_calibration_error: Fraction  # of the reader's scores; more only where the champion or chance has as much
+
+    @field_validator("alias")
+    @classmethod
+    def _is_not_the_newest(cls, alias: str) -> str:
+        if alias == "challenger":
+            raise ValueError("challenger is the alias of every new version; another one must tell which is served")
+        return alias
 
 
 class Params(Strict):

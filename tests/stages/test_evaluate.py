@@ -16,7 +16,7 @@ from pipeline.recognizer import Recognizer
 from pipeline.records import Box, Detection, Plate, Quad, Reading, Sample
 from pipeline.stages import evaluate
 
-BUNDLE = Bundle(Path(), {"stride": 8}, {}, {}, {"height": 64}, {}, {})
+BUNDLE = Bundle(Path(), {"stride": 8}, {}, {}, {"height": 64, "calibration": {"threshold": 0.6}}, {}, {})
 COMMITTED = Path(__file__).parents[2] / "params.yaml"
 SAMPLES = [("test", "photo", "AB12"), ("test", "photo", "CD34"), ("test", "photo", None)]
 SAMPLES += [("test", "crop", "AB12"), ("train", "photo", "AB12"), ("train", "photo", None)]
@@ -92,11 +92,12 @@ def recognizer(monkeypatch):
     monkeypatch.setattr(evaluate.Bundle, "load", classmethod(lambda cls, folder: BUNDLE))
     monkeypatch.setattr(evaluate.Recognizer, "load", classmethod(lambda cls, folder, fast=False: fake))
     monkeypatch.setattr(evaluate, "TesseractReader", lambda: baseline)
+    monkeypatch.setattr(evaluate, "corner_finder", lambda bundle: lambda image, box: Quad.of_box(box))
     fake.baseline = baseline
     return fake
 
 
-def run():
+def run(**more):
     app = Typer()
     app.command()(evaluate.main)
     options = {
@@ -107,6 +108,7 @@ def run():
         "metrics": "metrics/evaluation.json",
         "report": "report",
         "plots": "plots",
+        **more,
     }
     return CliRunner().invoke(app, [item for name, value in options.items() for item in (f"--{name}", value)])
 
@@ -119,8 +121,8 @@ def test_every_output_is_written(project, recognizer):
     result = run()
     assert result.exit_code == 0, result.output
     written = {str(path.relative_to(project)) for path in project.rglob("*") if path.is_file()}
-    assert {"out/predictions.jsonl", "metrics/evaluation.json", "report/index.html", "report/worst.jpg"} <= written
-    assert "plots/precision_recall.csv" in written
+    assert {"out/predictions.jsonl", "out/profile.json", "metrics/evaluation.json", "report/index.html"} <= written
+    assert {"report/worst.jpg", "plots/precision_recall.csv", "plots/coverage.csv"} <= written
     document = json.loads((project / "metrics" / "evaluation.json").read_text())
     assert document["detection"]["ap50"] == pytest.approx(1.0)
     assert document["detection_fast"]["ap50"] == pytest.approx(1.0)
@@ -176,7 +178,7 @@ def test_the_slow_baseline_reads_only_what_is_compared(project, recognizer):
     run()
     assert recognizer.detector.images == 5 + 3  # photos, not the crop; those of the test split by the small one too
     assert max(recognizer.detector.floors) <= 0.01  # AP needs the doubtful ones
-    assert recognizer.reader.crops == 6 + 5  # every plate, every confident detection
+    assert recognizer.reader.crops == 6 + 5 + 2  # every plate, every confident detection, test plates in their true box
     assert recognizer.baseline.crops == 3 + 3  # certain texts and detections of the test split
     assert recognizer.reader.shapes >= {(20, 100), (64, 308)}  # a crop sample as it is, plates rectified
     assert predictions(project)["s/2.png"]["readings"][0]["tesseract"] is None
@@ -263,6 +265,57 @@ def test_bad_input_ends_in_a_sentence_and_writes_nothing(project, recognizer, na
     assert isinstance(result.exception, SystemExit)
     assert message in str(result.exception)
     assert not (project / "metrics").exists()
+    assert not (project / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("corners", "faults"),
+    [
+        (Quad.of_box, {"missed_plate": 1, "wrong_character": 1}),
+        (lambda box: Quad.of_box(Box(200, 200, 300, 220)), {"bad_crop": 1, "wrong_character": 1}),  # all black there
+    ],
+)
+def test_the_loss_is_split_by_what_truth_puts_right(project, recognizer, monkeypatch, corners, faults):
+    """A detector that finds nothing, of two plates of which the reader can read one."""
+    monkeypatch.setattr(recognizer.detector, "detect", lambda images, min_score=0.3: [[] for _ in images])
+    monkeypatch.setattr(evaluate, "corner_finder", lambda bundle: lambda image, box: corners(box))
+    run()
+    split = json.loads((project / "metrics" / "evaluation.json").read_text())["attribution"]
+    assert (split["n"], split["missed"], split["without_corners"]) == (2, 2, 2)
+    assert {fault: plates for fault, plates in split["plates"].items() if plates} == faults
+    assert (split["right"]["as_found"], split["right"]["true_corners"]) == (0.0, 0.5)
+
+
+def test_the_profile_is_of_pictures_and_plates(project, recognizer):
+    run()
+    test = json.loads((project / "out" / "profile.json").read_text())["splits"]["test"]
+    assert (test["pictures"], test["plates"]) == (4, 4)
+    assert test["features"]["source"] == {"s": 4}
+    assert sum(test["features"]["picture sharpness"].values()) == sum(test["features"]["plate blur"].values()) == 4
+
+
+def test_the_calibration_and_the_threshold(project, recognizer):
+    run()
+    calibration = json.loads((project / "metrics" / "evaluation.json").read_text())["calibration"]
+    assert calibration["ece"] == pytest.approx(0.8 - 2 / 3)
+    assert (calibration["n"], calibration["threshold"]) == (3, 0.6)
+
+
+def test_what_earlier_stages_counted_stands_in_the_report(project, recognizer):
+    sources = {"s": {"rows": 7, "passed": 6, "failed": 1, "unpaired": 0, "plates": 6}}
+    counted = {"sources": sources, "broken_rules": {"unreadable": 1}, "gate": []}
+    (project / "validation.json").write_text(json.dumps(counted))
+    assert run(validation="validation.json").exit_code == 0
+    assert "unreadable" in (project / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "validation.json is damaged"), (None, "validation.json")])
+def test_a_damaged_count_ends_in_a_sentence(project, recognizer, text, message):
+    if text is not None:
+        (project / "validation.json").write_text(text)
+    result = run(validation="validation.json")
+    assert isinstance(result.exception, SystemExit)
+    assert message in str(result.exception)
     assert not (project / "out").exists()
 
 

@@ -66,6 +66,20 @@ class Bundle:
         return self.folder / name, digest
 
 
+def verified(folder: Path) -> Path:
+    """The folder, once every file that its bundle.json seals has the SHA-256 written there; nothing but ONNX is."""
+    bundle = Bundle.load(folder)
+    for name, digest in bundle.sha256.items():
+        path = folder / name
+        if Path(name).name != name or path.suffix != ".onnx":
+            raise BundleError(f"{folder}/bundle.json names {name!r}, which is no ONNX file of this folder")
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{path}: missing, or a link; restore the file, or export the models again")
+        if sha256(path.read_bytes()) != digest:
+            raise BundleError(f"{path}: its SHA-256 is not the one in its bundle.json; restore the file")
+    return folder
+
+
 def write(folder: Path, networks: Mapping[Network, dict[str, Any]], created_from: Mapping[Network, Any]) -> None:
     """Describes and seals the ONNX files of all the networks, which already stand in `folder`."""
     names = [str(networks[name][precision]) for name in get_args(Network) for precision in ("float", "int8")]

@@ -13,6 +13,10 @@ import hashlib
 import io
 import json
 import math
+import os
+import resource
+import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,6 +31,7 @@ from pipeline.manifest import replacing
 
 Arrays = dict[str, NDArray[Any]]
 Loss = Callable[[Any, Any], Mapping[str, Any]]  # (targets, outputs) -> named scalars, summed
+COLUMNS = ("epoch", "loss", "val_loss", "seconds", "memory_mb", "cpu_percent")  # of history.csv
 
 
 class TrainingError(RuntimeError):
@@ -147,6 +152,7 @@ def fit(
             print(f"no better validation loss for {schedule.patience} epochs: stopped after epoch {epoch}")
             break
         train.epoch = epoch
+        clock = _Clock()
         guard = _StopOnNan(epoch, work)
         past = objective.fit(
             train, epochs=epoch + 1, initial_epoch=epoch, callbacks=[average, guard], verbose=verbose, shuffle=False
@@ -164,11 +170,25 @@ def fit(
         print(
             f"epoch {epoch + 1}/{schedule.epochs}: loss {row['loss']:.4f}, validation {row['val_loss']:.4f}", flush=True
         )
-        state.add(row, average.values)
+        state.add(row | clock.cost(), average.values)
         state.save(network, optimizer)
     if state.best is not None:
         network.set_weights(state.best)
     return state.history
+
+
+class _Clock:
+    """What an epoch costs, from when this is made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def cost(self) -> dict[str, float]:
+        """Wall seconds, the process's largest memory so far (MB), and its share of all cores (percent)."""
+        seconds = time.perf_counter() - self._wall
+        busy = (time.process_time() - self._cpu) / max(seconds, 1e-9) / (os.cpu_count() or 1)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # bytes
+        return {"seconds": round(seconds, 3), "memory_mb": round(peak / 1e6, 1), "cpu_percent": round(100 * busy, 1)}
 
 
 class _State:
@@ -247,9 +267,9 @@ def fingerprint(data: Path, settings: Mapping[str, Any], seed: int, starts: Iter
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """Writes the learning curves as CSV: one row an epoch."""
+    """Writes the learning curves, and what each epoch cost, as CSV: one row an epoch."""
     with replacing(path) as file:
-        writer = csv.DictWriter(file, fieldnames=["epoch", "loss", "val_loss"], lineterminator="\n")
+        writer = csv.DictWriter(file, fieldnames=COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
 

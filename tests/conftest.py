@@ -72,10 +72,10 @@ def _refiner(path):
     _network(path, nodes, [look], outputs, constants)
 
 
-def _reader(path):
-    """Reads AB12 on everything, and takes it for British."""
+def _reader(path, read):
+    """Reads four characters on everything, and takes it for British."""
     logits = np.zeros((1, 8, len(CHARACTERS) + 1), np.float32)
-    for step, character in enumerate("AB12"):
+    for step, character in enumerate(read):
         logits[0, 2 * step, CHARACTERS.index(character)] = 12
         logits[0, 2 * step + 1, -1] = 12
     nodes = [
@@ -106,10 +106,19 @@ def _reader(path):
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory):
     """A folder with bundle.json: finds a plate on white places, and reads the British AB12 on it."""
-    folder = tmp_path_factory.mktemp("bundle")
+    return _bundle(tmp_path_factory.mktemp("bundle"), "AB12")
+
+
+@pytest.fixture(scope="session")
+def other_bundle(tmp_path_factory):
+    """The same, but for a reader that reads CD34."""
+    return _bundle(tmp_path_factory.mktemp("other"), "CD34")
+
+
+def _bundle(folder, read):
     _detector(folder / "detector.onnx")
     _refiner(folder / "refiner.onnx")
-    _reader(folder / "reader.onnx")
+    _reader(folder / "reader.onnx", read)
     detector, refiner, reader = names = ("detector.onnx", "refiner.onnx", "reader.onnx")
     finder = {"float": detector, "int8": detector, "resolution": 512, "stride": 8, "head": "corner"}
     bundle = {

@@ -1,7 +1,8 @@
-"""The recogniser as a version of MLflow's registered model: its files, its signature, and the code that it needs."""
+"""The recogniser as a version of MLflow's registered model: its files, card, interface, and the code it needs."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from importlib.metadata import version as installed
@@ -13,16 +14,23 @@ import numpy as np
 
 from pipeline.images import encode_jpeg
 from pipeline.recognizer import MIN_SCORE
+from pipeline.registration import schema
+from pipeline.registration.card import description
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
 PACKAGE = Path(__file__).parent.parent
+ABOUT = "Licence plates in photos: found, and read. Each version has its model card as description."
 SERVING = ("mlflow", "numpy", "onnxruntime", "opencv-python-headless", "pandas", "pillow", "pytesseract")
 
 
-def log_version(name: str, models: Path, loader: str) -> str:
-    """The recogniser as a pyfunc, with the code that it needs, as a new version of the registered model."""
+def log_model(client: MlflowClient, name: str, models: Path, loader: str, card: str) -> str:
+    """Logs the recogniser as a pyfunc of the active run, with the code that it needs, its card and its interface.
+
+    Returns MLflow's id of the model, which is no version of the registry yet.
+    """
     import mlflow
     import pandas as pd
 
@@ -34,12 +42,31 @@ def log_version(name: str, models: Path, loader: str) -> str:
             loader_module=loader,
             data_path=str(models),
             code_paths=[str(code)],
-            registered_model_name=name,
             signature=signature(),
             input_example=pd.DataFrame({"image": [encode_jpeg(example())]}),
             pip_requirements=[f"{package}=={installed(package)}" for package in SERVING],
         )
-    return str(info.registered_model_version)
+        interface = json.dumps(schema.of_signature(signature(), name), indent=2)
+        for file, text in (("README.md", card), (schema.NAME, interface)):
+            (Path(folder) / file).write_text(text, encoding="utf-8")
+            client.log_model_artifact(str(info.model_id), str(Path(folder) / file))
+    client.set_logged_model_tags(str(info.model_id), {"mlflow.note.content": description(card)})
+    return str(info.model_id)
+
+
+def register_model(client: MlflowClient, name: str, model_id: str) -> None:
+    """Makes the model a new version of the registered model, which is made where it is missing."""
+    import mlflow
+
+    mlflow.register_model(f"models:/{model_id}", name)
+    if not client.get_registered_model(name).description:
+        client.update_registered_model(name, ABOUT)
+
+
+def registered_version(client: MlflowClient, run_id: str) -> str:
+    """The version that a run registered; "" where it registered none."""
+    versions = client.search_model_versions(f"run_id = '{run_id}'")
+    return str(versions[0].version) if versions else ""
 
 
 def only_python(folder: str, names: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from pipeline.serving import labels
+from pipeline.serving import labels, promotion
 
 if TYPE_CHECKING:
     from pipeline.images import RGB
@@ -273,6 +273,9 @@ def doctor() -> None:
     for finding in findings:
         print(f"{'ok     ' if finding.good else 'PROBLEM'} {finding.subject}: {finding.says}")
     raise typer.Exit(0 if all(finding.good for finding in findings) else 1)
+
+
+promotion.add(app)
 
 
 def loaded(load: Callable[[], Loaded]) -> Loaded:

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.bundle import Bundle, BundleError
-from pipeline.images import sha256
+from pipeline.bundle import BundleError, verified
 from pipeline.tracking import registry, store
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "export"
@@ -39,28 +38,11 @@ def _shown(name: str) -> str:
     return "shipped" if name == str(SHIPPED) else name
 
 
-def verified(folder: Path) -> Path:
-    """The folder, once every file that its bundle.json seals has the SHA-256 written there."""
-    bundle = Bundle.load(folder)
-    for name, digest in bundle.sha256.items():
-        path = folder / name
-        if Path(name).name != name or path.suffix != ".onnx":
-            raise BundleError(f"{folder}/bundle.json names {name!r}, which is no ONNX file of this folder")
-        if path.is_symlink() or not path.is_file():
-            raise BundleError(f"{path}: missing, or a link; restore the file, or export the models again")
-        if sha256(path.read_bytes()) != digest:
-            raise BundleError(f"{path}: its SHA-256 is not the one in its bundle.json; restore the file")
-    return folder
-
-
 def _registered(name: str) -> Model:
     """Fetches a version of MLflow's registry; an alias is settled here, once, so that all answers name one version."""
     model, version = _parsed(name)
-    number, local = registry.fetch(model, version, Path(tempfile.mkdtemp(prefix="alpr-model-")))
-    folders = sorted(path.parent for path in local.rglob("bundle.json"))
-    if len(folders) != 1:
-        raise BundleError(f"{name}: the registered model holds {len(folders)} bundles instead of one")
-    return Model(f"{SCHEME}{model}/{number}", folders[0])
+    number, folder = registry.fetch(model, version, Path(tempfile.mkdtemp(prefix="alpr-model-")))
+    return Model(f"{SCHEME}{model}/{number}", folder)
 
 
 def _parsed(name: str) -> tuple[str, str]:

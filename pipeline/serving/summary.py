@@ -49,12 +49,10 @@ def model_lines(documents: dict[str, Row]) -> list[str]:
         lines.append(f"  exact match, {names[reader]:10}  {figure(section['labelled'], 'exact')}  on labelled plates")
     lines.append(f"  end to end               {figure(evaluation['end_to_end'], 'exact')}  found and read exactly")
     moved = "now" if registration["moved"] else "not"
-    lines += [
-        "",
-        f"Model: {registration['model']} version {registration['version']}, {moved} {registration['alias']} "
-        f"({registration['reason']})",
-    ]
-    return lines
+    place = f"version {registration['version']}, {moved} {registration['alias']}"
+    if not registration["sent"]:
+        place = "not registered yet"
+    return [*lines, "", f"Model: {registration['model']} {place} ({registration['reason']})"]
 
 
 def figure(section: Row, name: str) -> str:
@@ -73,6 +71,7 @@ def place_lines() -> list[str]:
         "",
         "To look at",
         f"  the report      {(Path('report') / 'index.html').absolute().as_uri()}",
+        f"  with champion   {(Path('review') / 'index.html').absolute().as_uri()}",
         f"  the Data Docs   {(Path('data/docs') / 'index.html').absolute().as_uri()}",
         "  MLflow          make mlflow   (then http://127.0.0.1:5000)",
         "  a photo         .venv/bin/alpr recognize PHOTO --model models/export",

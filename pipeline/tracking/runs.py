@@ -54,6 +54,14 @@ def read_curves(history: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
+def read_precision_recall(plot: Path) -> list[tuple[float, float]]:
+    """(recall, precision) of a precision_recall.csv; empty where nothing was detected or there is no such file."""
+    if not plot.exists():
+        return []
+    with plot.open(newline="", encoding="utf-8") as file:
+        return [(float(row["recall"]), float(row["precision"])) for row in csv.DictReader(file)]
+
+
 def data_hashes(lock: Path, sources: Iterable[str]) -> dict[str, str]:
     """The MD5 of every stage's outputs below data/, by path, as dvc.lock has them; empty without a dvc.lock.
 
@@ -75,24 +83,51 @@ def data_hashes(lock: Path, sources: Iterable[str]) -> dict[str, str]:
         raise TrackingError(f"{lock} is damaged; `alpr doctor` says how to restore it") from None
 
 
-def log_figures(client: MlflowClient, run_id: str, values: Mapping[str, float], step: int = 0) -> None:
-    """Logs numbers, many in one request."""
+def log_figures(
+    client: MlflowClient,
+    run_id: str,
+    values: Mapping[str, float],
+    step: int = 0,
+    *,
+    at: float | None = None,
+    of: Mapping[str, str] | None = None,
+) -> None:
+    """Logs numbers, many in one request; `at` is when they were measured (seconds since 1970).
+
+    `of` names the model and the data that they were measured on: model_id, dataset_name, dataset_digest.
+    """
     from mlflow.entities import Metric
 
-    stamp = int(1000 * time.time())
-    entries = [Metric(name, value, stamp, step) for name, value in values.items()]
+    stamp = int(1000 * (time.time() if at is None else at))
+    entries = [Metric(name, value, stamp, step, **(of or {})) for name, value in values.items()]
     for start in range(0, len(entries), _BATCH):
         client.log_batch(run_id, metrics=entries[start : start + _BATCH])
 
 
-def earlier_run(client: MlflowClient, experiment: str, fingerprint: str) -> str | None:
-    """The finished run of the same models and figures; runs of them that were killed half-way are deleted."""
-    kept = None
+def earlier_run(client: MlflowClient, experiment: str, fingerprint: str) -> tuple[str | None, bool]:
+    """The run of the same models and figures, and whether it is finished; if not, it has registered its version.
+
+    Those that were killed before that are deleted. A version is not: by then it may hold the alias.
+    """
+    going = None
     for run in client.search_runs([experiment], f"tags.fingerprint = '{fingerprint}'"):
-        if run.info.status == "FINISHED":
-            kept = str(run.info.run_id)
-            continue
-        for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
-            client.delete_model_version(version.name, version.version)
-        client.delete_run(run.info.run_id)
-    return kept
+        run_id = str(run.info.run_id)
+        if not client.search_model_versions(f"run_id = '{run_id}'"):
+            delete(client, experiment, run_id)
+        elif run.info.status == "FINISHED":
+            return run_id, True
+        else:
+            going = run_id
+    return going, False
+
+
+def delete(client: MlflowClient, experiment: str, run_id: str) -> None:
+    """Deletes a run with the models that it logged and the runs inside it.
+
+    The run itself last: while it is there, it can be found, and this is done again.
+    """
+    for model in client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
+        client.delete_logged_model(model.model_id)
+    for child in client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'"):
+        client.delete_run(child.info.run_id)
+    client.delete_run(run_id)

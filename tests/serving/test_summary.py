@@ -27,7 +27,10 @@ DOCUMENTS = {
         },
         "end_to_end": measured(None, reason="no plate with a certain text on a photo"),
     },
-    "registration": {"model": "alpr", "version": 3, "alias": "champion", "moved": False, "reason": "0.5 is below 0.6"},
+    "registration": {
+        **{"model": "alpr", "version": 3, "alias": "champion", "moved": False, "sent": True},
+        "reason": "0.5 is below 0.6",
+    },
 }
 
 
@@ -48,9 +51,15 @@ def test_the_summary_says_what_a_run_ended_with(tmp_path, monkeypatch, capsys):
         "not measured (no plate with a certain text on a photo)",
         "alpr version 3, not champion (0.5 is below 0.6)",
         (tmp_path / "report/index.html").as_uri(),
+        (tmp_path / "review/index.html").as_uri(),
         "make mlflow",
     ):
         assert part in said
+
+
+def test_a_registration_that_waits_is_no_version():
+    waiting = DOCUMENTS["registration"] | {"version": None, "sent": False, "reason": "refused"}
+    assert summary.model_lines(DOCUMENTS | {"registration": waiting})[-1] == "Model: alpr not registered yet (refused)"
 
 
 def test_before_a_run_it_says_so(tmp_path, monkeypatch):

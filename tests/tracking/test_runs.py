@@ -26,6 +26,13 @@ def test_read_curves(tmp_path):
     assert runs.read_curves(path) == [{"epoch": 1, "loss": 0.5, "val_loss": 0.6}, {"epoch": 2, "loss": 0.4}]
 
 
+def test_read_precision_recall(tmp_path):
+    path = tmp_path / "precision_recall.csv"
+    assert runs.read_precision_recall(path) == []
+    path.write_text("recall,precision,score\n0.5,1.0,0.9\n1.0,0.25,0.1\n")
+    assert runs.read_precision_recall(path) == [(0.5, 1.0), (1.0, 0.25)]
+
+
 def test_data_hashes_are_those_of_listed_sources_below_data(tmp_path):
     lock = tmp_path / "dvc.lock"
     assert runs.data_hashes(lock, ["a"]) == {}

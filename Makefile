@@ -1,12 +1,15 @@
 # Two commands, each with all the set-up that it needs:
 #   make run    the whole pipeline as params.yaml says, then a short summary
 #   make test   lint, types and the fast tests; what CI runs first (`make check` is the same)
-#   make integration   tests that start Label Studio, MLflow and a browser
+#   make integration   tests that start Label Studio, MLflow, PostgreSQL and a browser
 #   make mlflow MLflow's page over the project's own runs, until Ctrl-C
 #   make label-studio     Label Studio for those who correct labels, on the pipeline's pictures, until Ctrl-C
 #   make bench-detector   every detector that ships, and ONNX=path, on the pictures of SOURCE that the last run curated
 #   make bench-reader     every reader that ships, Tesseract, RapidOCR and ONNX=path:alphabet, on its plates; SPLIT=test or all
 #   make bench-queue      how many labels made wrong on purpose the annotators' queue finds, and what mending them gains
+#   make study            compares the settings of STUDY as DVC experiments: table and picture in study/; stopped, it goes on
+#   make experiments      the project's DVC experiments, in the few columns that matter
+#   make ci-report        what became of the figures since BASE, a revision or another checkout, as Markdown; OUT=file
 # and `make setup`, `make rapidocr`, `make format`, `make lock`.
 
 SHELL := /bin/bash
@@ -28,10 +31,10 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 PORT ?= 5000
 
-.PHONY: help run mlflow label-studio label-studio-env bench-detector bench-reader bench-queue test check integration setup rapidocr debian browser lint types tests format lock
+.PHONY: help run mlflow label-studio label-studio-env bench-detector bench-reader bench-queue study experiments ci-report test check integration setup rapidocr debian browser postgresql lint types tests format lock
 
 help:
-	@sed -n '1,10s/^# \?//p' Makefile
+	@sed -n '1,13s/^# \?//p' Makefile
 
 run: setup
 	@dvc repro
@@ -68,6 +71,21 @@ bench-queue: setup
 	@python -m pipeline.benchmarks.label_errors --source $(SOURCE) $(addprefix --model ,$(MODEL)) \
 		--out docs/bench-queue-$(SOURCE).md $(addprefix --readme ,$(README))
 
+STUDY ?= study.yaml
+study: setup
+	@python -m pipeline.studies.study --study $(STUDY) --out $(or $(OUT),study) $(if $(GRID),--grid) $(if $(PLAN),--plan)
+
+# Columns of `dvc exp show`, as regular expressions: these figures always, these params where they differ.
+FIGURES := end_to_end\.exact|detection\.ap50|detection_fast\.ap50|ocr\.network\.labelled\.exact|version
+PARAMS := sources|augment\..*(share|rendered)|train_[a-z]+\.(backbone|head|decoder|weights|epochs|learning_rate)
+experiments: setup
+	@dvc exp show --hide-workspace --only-changed $(if $(MD),--md) \
+		--keep '^(Experiment|Created|$(FIGURES))$$' --drop '^(?!(Experiment|Created|State|$(FIGURES)|$(PARAMS))$$)'
+
+BASE ?= main
+ci-report: setup
+	@python -m pipeline.studies.change --base $(BASE) $(addprefix --out ,$(OUT))
+
 test check: lint types tests
 
 lint: setup
@@ -81,7 +99,7 @@ tests: setup
 	@pytest
 
 # Tests that start real servers and a real browser.
-integration: setup label-studio-env browser
+integration: setup label-studio-env browser postgresql
 	@pytest -m integration
 
 format: setup
@@ -90,7 +108,8 @@ format: setup
 
 setup: debian $(READY)
 
-# What pip cannot give: Tesseract, and on a bare Debian the part of Python that makes environments; a browser for tests.
+# What pip cannot give: Tesseract, and on a bare Debian the part of Python that makes environments; for tests a browser and
+# PostgreSQL.
 define apt-install
 	[ $${#missing[@]} -gt 0 ] || exit 0
 	sudo=()
@@ -113,6 +132,11 @@ debian:
 browser:
 	@missing=()
 	command -v chromium >/dev/null || missing+=(chromium)
+	$(apt-install)
+
+postgresql:
+	@missing=()
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 	$(apt-install)
 
 # One environment, exactly requirements.lock. uv takes the first Python on PATH that pyproject.toml allows, or fetches

@@ -22,7 +22,7 @@ FLOORS = (
     {"recognizer", "report"},
     {"registration"},
     {"serving"},
-    {"benchmarks"},
+    {"benchmarks", "studies"},
     {"stages"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

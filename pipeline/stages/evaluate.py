@@ -27,7 +27,7 @@ from pipeline.manifest import read_manifest, write_json, write_jsonl
 from pipeline.metrics import Bootstrap, Case
 from pipeline.readers.reader import Reader
 from pipeline.readers.tesseract import TesseractReader
-from pipeline.recognizer import Recognizer, cut
+from pipeline.recognizer import Recognizer, cut, read_plates
 from pipeline.records import Sample
 
 FLOOR = 0.01  # AP looks at detections far below the working point
@@ -130,22 +130,23 @@ def with_readings(
     min_score: float,
     test_only: bool = False,
 ) -> list[Case]:
-    """The cases with a reader's readings added; all their crops are read in one call."""
+    """The cases with a reader's readings added; plates of many pictures are read together."""
     asked = [_plates_to_read(case, test_only) for case in cases]
     shown = [() if test_only and case.sample.split != "test" else case.confident(min_score) for case in cases]
-    crops = [
-        crop
-        for case, picture, plates, detections in zip(cases, pictures, asked, shown, strict=True)
-        for crop in (
-            *(labelled_crop(case.sample, plate, picture) for plate in plates),
-            *(cut(picture, detection.box, detection.quad) for detection in detections),
-        )
+    labelled_crops = [
+        labelled_crop(case.sample, plate, picture)
+        for case, picture, plates in zip(cases, pictures, asked, strict=True)
+        for plate in plates
     ]
-    readings = iter(reader.read(crops) if crops else [])
+    found_plates = [
+        (picture, detection) for picture, detections in zip(pictures, shown, strict=True) for detection in detections
+    ]
+    by_label = iter(reader.read(labelled_crops) if labelled_crops else [])
+    by_detection = iter(read_plates(reader, found_plates))
     read = []
     for case, plates, detections in zip(cases, asked, shown, strict=True):
-        labelled = {plate: next(readings) for plate in plates}
-        found = tuple(next(readings) for _ in detections)
+        labelled = {plate: next(by_label) for plate in plates}
+        found = tuple(next(by_detection) for _ in detections)
         if test_only and case.sample.split != "test":
             read.append(case)
         else:

@@ -112,6 +112,11 @@ class Photo:
     height: int
     shrunk: int = 1
 
+    @classmethod
+    def of(cls, pixels: RGB) -> Photo:
+        """A picture that stands as it is."""
+        return cls(pixels, pixels.shape[1], pixels.shape[0])
+
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> RGB:
     """Decodes bytes to upright RGB uint8 (H, W, 3); transparency is laid over white, 16 bits scaled to 8.
@@ -132,8 +137,7 @@ def decode_photo(data: bytes, enough: int, max_pixels: int = MAX_PIXELS) -> Phot
     longer, shorter = max(image.size), min(image.size)
     fraction = next((by for by in (8, 4, 2) if longer // by >= enough and longer <= PANORAMA * shorter), 1)
     if fraction == 1 or not isinstance(image, JpegImageFile):
-        pixels = _decoded(image)
-        return Photo(pixels, pixels.shape[1], pixels.shape[0])
+        return Photo.of(_decoded(image))
     width, height = image.size
     image.draft(None, (width // fraction, height // fraction))
     shrunk = round(longer / max(image.size))

@@ -21,6 +21,7 @@ from pipeline.records import Box, Detection, Quad, Reading, Recognition
 
 ReaderName = Literal["network", "tesseract", "rapidocr"]
 
+ENOUGH = 1920  # pixels of a photo's longer side: plates that the detectors can find at all are then 40 pixels high
 MIN_SCORE = 0.4  # of a detection: the best end-to-end figure on the val split (docs/experiments.md)
 ACROSS, DOWN = 0.04, 0.1  # of a plate's width and height, added on each side (docs/experiments.md)
 DOUBTFUL = 0.5  # score of a reading below which a plate's box is read too

@@ -137,7 +137,7 @@ def unreachable(address: str) -> str:
     try:
         answer = httpx.get(address, timeout=ANSWER)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return str(error) or type(error).__name__
+        return tracking.without_password(str(error)) or type(error).__name__
     return "" if answer.is_success else f"status {answer.status_code}"
 
 
@@ -161,7 +161,7 @@ def _said(program: str, option: str) -> list[str]:
 
 
 def check_weights(folder: Path, subject: str, restore: str) -> Finding:
-    """Each file of a bundle against the SHA-256 written in it; `restore` says what to do where one is not true to it."""
+    """Each file of a bundle against the SHA-256 written in it; `restore` says what to do where one is another."""
     try:
         sums = Bundle.load(folder).sha256
         wrong = [name for name, digest in sums.items() if sha256((folder / name).read_bytes()) != digest]

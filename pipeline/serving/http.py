@@ -30,7 +30,7 @@ from starlette.requests import ClientDisconnect
 from pipeline import images
 from pipeline.images import RGB, ImageError, TooManyPixelsError
 from pipeline.readers.decoding import ReaderError
-from pipeline.recognizer import MIN_SCORE
+from pipeline.recognizer import ENOUGH, MIN_SCORE
 from pipeline.records import Recognition
 from pipeline.serving import api_description, pages, rows
 from pipeline.serving.api_keys import KEYS, guard, is_loopback
@@ -197,9 +197,9 @@ class Service:
         try:
             async with self._decoded:
                 async with self._decoding:
-                    image = await asyncio.to_thread(images.decode, data, self.settings.max_pixels)
-                found = await asyncio.wrap_future(place.submit(image, min_score))
-            return 200, rows.of_recognitions(name, image, settle(found) if settle else found)
+                    photo = await asyncio.to_thread(images.decode_photo, data, ENOUGH, self.settings.max_pixels)
+                found = await asyncio.wrap_future(place.submit(photo.pixels, min_score))
+            return 200, rows.of_recognitions(name, photo, settle(found) if settle else found)
         except TooManyPixelsError as error:
             return 413, rows.of_error(name, str(error))
         except ImageError as error:

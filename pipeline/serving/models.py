@@ -6,7 +6,9 @@ is opened, and nothing but ONNX is opened at all.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from pipeline import tracking
 from pipeline.bundle import Bundle, BundleError
+from pipeline.calibration import Calibration
 from pipeline.images import sha256
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "export"
@@ -33,6 +36,16 @@ def find(name: str) -> Model:
     """The model of this name. BundleError or TrackingError, with a sentence, where it is not here or not whole."""
     model = _registered(name) if name.startswith(SCHEME) else Model(name, Path(name))
     return Model(_shown(model.name), verified(model.folder))
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a model, whole; of the one that ships each file is checked as it is opened, which is sooner."""
+    return SHIPPED if name == str(SHIPPED) else find(name).folder
+
+
+def least_text_score(folder: Path) -> float:
+    """The score from which on a model's reader gives a text, chosen on validation."""
+    return Calibration.of(Bundle.load(folder).reader["calibration"]).threshold
 
 
 def _shown(name: str) -> str:
@@ -56,7 +69,9 @@ def verified(folder: Path) -> Path:
 def _registered(name: str) -> Model:
     """Fetches a version of MLflow's registry; an alias is settled here, once, so that all answers name one version."""
     model, version = _parsed(name)
-    number, local = tracking.fetch(model, version, Path(tempfile.mkdtemp(prefix="alpr-model-")))
+    fetched = Path(tempfile.mkdtemp(prefix="alpr-model-"))
+    atexit.register(shutil.rmtree, fetched, ignore_errors=True)
+    number, local = tracking.fetch(model, version, fetched)
     folders = sorted(path.parent for path in local.rglob("bundle.json"))
     if len(folders) != 1:
         raise BundleError(f"{name}: the registered model holds {len(folders)} bundles instead of one")

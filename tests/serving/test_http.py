@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.images import encode_png
+from pipeline.images import Photo, encode_png
 from pipeline.recognizer import Recognizer
 from pipeline.records import Reading, Recognition
 from pipeline.serving import inputs, rows
@@ -43,7 +43,9 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 
 def test_a_picture_as_the_body_gets_its_row_and_the_model(client):
     answer = post(client)
-    expected = rows.of_recognitions("body", WHITE, [SURE, UNSURE]) | {"model": {"name": "alpr", "version": "abc"}}
+    expected = rows.of_recognitions("body", Photo.of(WHITE), [SURE, UNSURE]) | {
+        "model": {"name": "alpr", "version": "abc"}
+    }
     assert answer.status_code == 200
     assert answer.json() == expected
     assert answer.headers["cache-control"] == "no-store"

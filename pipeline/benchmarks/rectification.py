@@ -111,9 +111,9 @@ def table(reads: Sequence[Read], data: str, reader: str, bootstrap: Bootstrap) -
         "# What rectifying is worth",
         "",
         f"Plates with a certain text of {data}, read by {reader}: found, and read exactly from the crop by its plain",
-        "box, from the crop by the corners that the detector gives, and as the recogniser reads (by the corners, and where",
-        "that is not sure by the box too, the surer one kept). Of all such plates: one that is not found is not read. In",
-        "brackets the 95 % interval over groups of pictures; the gain over the plain box is paired.",
+        "box, from the crop by the corners that the detector gives, and as the recogniser reads: by the corners, and",
+        "where that is not sure by the box too, the surer one kept. Of all such plates: one that is not found is not",
+        "read. In brackets the 95 % interval over groups of pictures; the gain over the plain box is paired.",
         "",
         *heading(("plates", "number", "found", "by box", "by corners", "as read", "corners, gain", "as read, gain")),
     ]

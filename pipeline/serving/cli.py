@@ -53,7 +53,7 @@ MinTextScore = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Texts of our reader less sure than this are withheld; the best guess stays in --json.",
+        help="Texts of our reader less sure than this are withheld; the best guess has a question mark.",
         show_default="the model's own, for 1 % wrong",
     ),
 ]

@@ -127,7 +127,9 @@ class Table:
 
 
 def cell(plate: Row, column: str) -> str:
-    """A plate's value as text."""
+    """A plate's value as text; a guess has a question mark behind it."""
+    if column == "text" and not plate["text"] and plate["guess"]:
+        return f"{plate['guess']}?"
     value = plate[column.replace(" ", "_")]
     if isinstance(value, list):
         return " ".join(f"{number:.0f}" for number in value)

@@ -135,7 +135,7 @@ def finish(results: Generator[Result, None, None], show: Callable[[Result], bool
                     failed |= not show(one)
     except KeyboardInterrupt:
         print("alpr: interrupted; what was written is whole", file=sys.stderr)
-        raise typer.Exit(0) from None
+        raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:  # whoever read along, `head` say, has enough
         _leave_stdout()
     except OSError as error:

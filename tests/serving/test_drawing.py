@@ -1,5 +1,7 @@
 """Plates drawn on photos, also at the edges and on pictures smaller than a label."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,13 @@ def test_what_was_read_is_green_and_what_was_not_is_orange(text, colour, other):
     drawn = annotate(grey(120, 200, 300), [plate(100, 80, 180, 110, text)])
     assert shows(drawn, colour)
     assert not shows(drawn, other)
+
+
+def test_a_guess_is_marked_as_one():
+    """The wider label: score, guess and text of the same letters differ."""
+    one = plate(100, 80, 180, 110, "")
+    drawn = [annotate(grey(120, 200, 300), [one | more]) for more in ({}, {"guess": "AB12"}, {"text": "AB12"})]
+    assert not any(np.array_equal(a[50:78], b[50:78]) for a, b in itertools.combinations(drawn, 2))
 
 
 def test_a_plate_at_the_top_has_its_text_below():

@@ -18,6 +18,7 @@ from .fakes import COMMAND
 from .test_video import make
 
 MANY = 2000
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as users have it
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,7 @@ def started(*arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=BUFFERED,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
@@ -121,6 +123,7 @@ def test_a_full_disk_is_a_sentence_and_1(album, tiny_bundle):
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
+            env=BUFFERED,
         )
     assert done.returncode == 1
     assert done.stderr == "alpr: standard output: No space left on device\n"

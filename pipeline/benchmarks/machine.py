@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnxruntime
+from pipeline.sessions import runtime
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -35,7 +35,7 @@ class Machine:
             os.cpu_count() or 1,
             f"{platform.system()} {platform.machine()}",
             platform.python_version(),
-            onnxruntime.__version__,
+            runtime().__version__,
             load,
         )
 

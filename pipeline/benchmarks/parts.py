@@ -1,6 +1,7 @@
 """Where a recogniser's time goes: Python's own profiler over chosen functions, without a change to any of them.
 
-Only calls of Python functions are recorded, a thousand or so a photo: that takes about a millisecond of the time. The
+It counts what the thread itself computes: on a busy machine, the clock would count others too. Only calls of Python
+functions are recorded, a thousand or so a photo, which adds two or three milliseconds to what is no network. The
 networks are the calls of `Session.run`, told apart by the file that calls it. No chosen function calls another one.
 """
 
@@ -69,30 +70,31 @@ _NETWORK_OF: Mapping[str | None, str] = {module.__file__: name for name, own in 
 def mean_parts(
     tasks: Mapping[str, Callable[[Item], object]], items: Sequence[Item], rounds: int = ROUNDS
 ) -> dict[str, dict[str, float]]:
-    """Seconds of each part, for each task: the least of an item's rounds, in which nobody else had the core, then the
-    mean over items. All tasks have an item before the next one.
-    """
+    """Seconds of each part, for each task: medians over an item's rounds, then the mean over items."""
     seconds: dict[str, list[list[list[float]]]] = {name: [] for name in tasks}  # items, rounds, parts
     for item in items:
         for name, task in tasks.items():
             task(item)
             seconds[name].append([list(profiled(partial(task, item)).values()) for _ in range(rounds)])
     return {
-        name: dict(zip(PARTS, np.min(values, axis=1).mean(axis=0).tolist(), strict=True))
+        name: dict(zip(PARTS, np.median(values, axis=1).mean(axis=0).tolist(), strict=True))
         for name, values in seconds.items()
     }
 
 
 def profiled(work: Callable[[], object]) -> dict[str, float]:
-    """Seconds of each of PARTS in one run of `work`; ValueError where it runs no network that is known."""
-    profile = cProfile.Profile(builtins=False)
-    start = time.perf_counter()
+    """Seconds that this thread computes for each of PARTS in one run of `work`.
+
+    ValueError where it runs no network that is known.
+    """
+    profile = cProfile.Profile(time.thread_time, builtins=False)
+    start = time.thread_time()
     profile.enable()
     try:
         work()
     finally:
         profile.disable()
-    whole = time.perf_counter() - start
+    whole = time.thread_time() - start
     seconds = dict.fromkeys(PARTS, 0.0)
     for part, spent in _spent(profile.getstats()):
         seconds[part] += spent

@@ -52,7 +52,8 @@ def introduction(machine: Machine, source: str, split: str) -> str:
         "ms: a photo from its file to its row (read, decode, find, cut out, read, JSON) on one thread: the median over "
         f"photos of each photo's median of {ROUNDS}. p95: what one photo in twenty exceeds. Recognisers take turns.",
         "CPU ms: of the same, what the process itself computed. Others on a busy machine hardly change it.",
-        f"Where it goes, below: the mean over photos of each part's least time of {ROUNDS}, with Python's profiler.",
+        f"Parts: of the same, the mean over photos of each part's median of {ROUNDS}. To count adds two or three ms to "
+        "what is no network. In networks: their share.",
         "photos/s: of a folder; each worker has the networks on one thread.",
         "first row, end: of a new process with one photo. Peak MB: RAM of a process over all timed photos.",
         "found and read: the share of plates with a certain text that are found at IoU 0.5 and read exactly, whether "
@@ -132,7 +133,7 @@ def compared(value: float, first: float, digits: int = 1) -> str:
 
 def _parts_table(sheet: Sheet) -> list[str]:
     """A line for each part that takes any time of anyone."""
-    lines = heading(["ms a photo; share of the whole", *(one.name for one in sheet.measured)])
+    lines = heading(["CPU ms a photo; share of the whole", *(one.name for one in sheet.measured)])
     for part in PARTS:
         if any(one.parts[part] for one in sheet.measured):
             lines.append(line([part, *(_part_cell(one, part) for one in sheet.measured)]))

@@ -4,6 +4,7 @@
 #   make integration   tests that start Label Studio, MLflow, PostgreSQL and a browser
 #   make mlflow MLflow's page over the project's own runs, until Ctrl-C
 #   make label-studio     Label Studio for those who correct labels, on the pipeline's pictures, until Ctrl-C
+#   make bench            how fast recognisers are from file to row, ours and ONNX_DETECTOR= with ONNX_READER=path:alphabet
 #   make bench-detector   every detector that ships, and ONNX=path, on the pictures of SOURCE that the last run curated
 #   make bench-reader     every reader that ships, Tesseract, RapidOCR and ONNX=path:alphabet, on its plates; SPLIT=test or all
 #   make bench-queue      how many labels made wrong on purpose the annotators' queue finds, and what mending them gains
@@ -31,10 +32,10 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 
 PORT ?= 5000
 
-.PHONY: help run mlflow label-studio label-studio-env bench-detector bench-reader bench-queue study experiments ci-report test check integration setup rapidocr debian browser postgresql lint types tests format lock
+.PHONY: help run mlflow label-studio label-studio-env bench bench-detector bench-reader bench-queue study experiments ci-report test check integration setup rapidocr debian browser postgresql lint types tests format lock
 
 help:
-	@sed -n '1,13s/^# \?//p' Makefile
+	@sed -n '1,14s/^# \?//p' Makefile
 
 run: setup
 	@dvc repro
@@ -58,11 +59,16 @@ label-studio-env: setup
 		.venv/uv/bin/pip --python .label-studio/env/bin/python install -q --disable-pip-version-check --no-deps -r requirements-label-studio.lock
 
 SOURCE ?= kaggle
+SPLIT ?= test
+bench: setup
+	@python -m pipeline.benchmarks.speed --source $(SOURCE) --split $(SPLIT) $(addprefix --model ,$(MODEL)) \
+		$(addprefix --onnx-detector ,$(ONNX_DETECTOR)) $(addprefix --onnx-reader ,$(ONNX_READER)) \
+		$(addprefix --photos ,$(PHOTOS)) --out docs/bench-speed-$(SOURCE).md $(addprefix --readme ,$(README))
+
 bench-detector: setup
 	@python -m pipeline.benchmarks.detectors --source $(SOURCE) $(addprefix --model ,$(MODEL)) $(addprefix --onnx ,$(ONNX)) \
 		--out docs/bench-detector-$(SOURCE).md $(addprefix --readme ,$(README))
 
-SPLIT ?= test
 bench-reader: setup
 	@python -m pipeline.benchmarks.readers --source $(SOURCE) --split $(SPLIT) $(addprefix --model ,$(MODEL)) \
 		$(addprefix --onnx ,$(ONNX)) --out docs/bench-reader-$(SOURCE).md $(addprefix --readme ,$(README))

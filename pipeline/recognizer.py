@@ -5,6 +5,7 @@ Recognizer.load(Path("models/export")).recognize([image])  ->  [[Recognition, ..
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -16,12 +17,14 @@ from pipeline.detectors.detector import Detector as NetworkDetector
 from pipeline.images import RGB, rectify
 from pipeline.readers.reader import NetworkReader, Reader
 from pipeline.readers.tesseract import TesseractReader
-from pipeline.records import Box, Detection, Quad, Recognition
+from pipeline.records import Box, Detection, Quad, Reading, Recognition
 
 ReaderName = Literal["network", "tesseract", "rapidocr"]
 
+ENOUGH = 1920  # pixels of a photo's longer side: plates that the detectors can find at all are then 40 pixels high
 MIN_SCORE = 0.4  # of a detection: the best end-to-end figure on the val split (docs/experiments.md)
-ACROSS, DOWN = 0.02, 0.04  # of a plate's width and height, added on each side: the middle of what the reader trained on
+ACROSS, DOWN = 0.04, 0.1  # of a plate's width and height, added on each side (docs/experiments.md)
+DOUBTFUL = 0.5  # score of a reading below which a plate's box is read too
 _LEAST_HEIGHT, _MOST_HEIGHT = 64, 256  # pixels of a rectified crop; between, the plate's own height is kept
 
 
@@ -76,16 +79,30 @@ class Recognizer:
     def recognize(self, images: list[RGB], min_score: float = MIN_SCORE) -> list[list[Recognition]]:
         """For each image, in order, its plates with their readings, best detection first.
 
-        The crops of all images are read in one call.
+        The plates of all images are read together.
         """
         found = self.detector.detect(images, min_score)
-        crops = [
-            cut(image, detection.box, detection.quad)
-            for image, detections in zip(images, found, strict=True)
-            for detection in detections
+        plates = [
+            (image, detection) for image, detections in zip(images, found, strict=True) for detection in detections
         ]
-        readings = iter(self.reader.read(crops) if crops else [])
+        readings = iter(read_plates(self.reader, plates))
         return [[Recognition(detection, next(readings)) for detection in detections] for detections in found]
+
+
+def read_plates(reader: Reader, plates: Sequence[tuple[RGB, Detection]]) -> list[Reading]:
+    """A reading for each photo's detection, by its corners; where that is not sure, by its box too, the surer one kept.
+
+    Corners that are a little off cut characters, which the box still holds.
+    """
+    if not plates:
+        return []
+    readings = reader.read([cut(image, detection.box, detection.quad) for image, detection in plates])
+    doubtful = [index for index, reading in enumerate(readings) if reading.score < DOUBTFUL]
+    if doubtful:
+        boxed = reader.read([cut(plates[index][0], plates[index][1].box) for index in doubtful])
+        for index, other in zip(doubtful, boxed, strict=True):
+            readings[index] = max(readings[index], other, key=lambda reading: reading.score)
+    return readings
 
 
 def cut(image: RGB, box: Box, quad: Quad | None = None) -> RGB:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,31 @@ class SessionError(ValueError):
     """A model file that is missing, damaged or not what its manifest says."""
 
 
+def runtime() -> Any:
+    """ONNX Runtime, told not to report on its use: else importing it leaves files behind and sends events."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
 class Session:
     """One network: `run(batch) -> {output name: array}`."""
 
     def __init__(self, path: Path, threads: int = 0, digest: str | None = None) -> None:
-        import onnxruntime
-
         try:
             data = path.read_bytes()
         except OSError as error:
             raise SessionError(f"{path}: {error.strerror or error}") from None
         if digest is not None and sha256(data) != digest:
             raise SessionError(f"{path}: its SHA-256 is not the one in its bundle.json; restore the file")
-        options = onnxruntime.SessionOptions()
+        options = runtime().SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Idle threads sleep: where others work too, spinning ones make two threads slower than one.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self._session = runtime().InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises its own untyped exceptions
             raise SessionError(f"{path}: ONNX Runtime cannot load it: {error}") from error
         first = self._session.get_inputs()[0]

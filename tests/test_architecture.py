@@ -20,6 +20,7 @@ FLOORS = (
     {"checkpoints", "sessions", "bundle", "fitting", "rendering"},
     {"sources", "curation", "labeling", "augmentation", "exporting", "metrics", "tracking", "detectors", "readers"},
     {"recognizer", "report"},
+    {"examination"},
     {"registration"},
     {"serving"},
     {"benchmarks", "studies"},

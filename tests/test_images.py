@@ -219,7 +219,7 @@ def png_that_says(width: int, height: int) -> bytes:
 
 
 BOMBS = {
-    "30000 x 30000": (30_000, 30_000, "900000000 pixels"),
+    "30000 x 30000": (30_000, 30_000, "30000 x 30000 pixels, more than the cap"),
     "10000 x 10000": (10_000, 10_000, "10000 x 10000 pixels, more than the cap of 40,000,000"),
     "one pixel row over the cap": (8_000, 5_001, "8000 x 5001 pixels"),
     "a ribbon": (40_000_001, 1, "40000001 x 1 pixels"),
@@ -271,36 +271,40 @@ def test_sha256_is_that_of_the_bytes() -> None:
     assert images.sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
-# image (height, width), frame (height, width), scale, the picture's part of the frame (height, width)
-LETTERBOXES = {
-    "same": ((40, 60), (40, 60), 1.0, (40, 60)),
-    "shrunk": ((80, 120), (40, 60), 0.5, (40, 60)),
-    "enlarged": ((20, 30), (40, 60), 2.0, (40, 60)),
-    "wide: padded below": ((20, 120), (40, 60), 0.5, (10, 60)),
-    "tall: padded at the right": ((120, 20), (40, 60), 1 / 3, (40, 7)),
-    "a panorama keeps a row": ((1, 1000), (40, 60), 0.06, (1, 60)),
-    "a pixel": ((1, 1), (40, 60), 40.0, (40, 40)),
+# stored (width, height), orientation, pixels of the longer side that are enough, then shrunk and pixels (height, width)
+PHOTOS = {
+    "a camera's": ((4000, 3000), 1, 1920, 2, (1500, 2000)),
+    "turned": ((400, 300), 6, 100, 4, (100, 75)),
+    "odd sides": ((401, 299), 1, 100, 4, (75, 101)),
+    "almost square": ((400, 399), 1, 200, 2, (200, 200)),
+    "an eighth at most": ((1600, 1200), 1, 10, 8, (150, 200)),
+    "just not large enough": ((399, 300), 1, 200, 1, (300, 399)),
+    "panorama": ((1600, 500), 1, 100, 1, (500, 1600)),
 }
 
 
-@pytest.mark.parametrize(("size", "frame", "scale", "part"), LETTERBOXES.values(), ids=LETTERBOXES.keys())
-def test_letterbox(size, frame, scale: float, part) -> None:
-    image = np.full((*size, 3), 200, np.uint8)
-    boxed, applied = images.letterbox(image, *frame)
-    assert boxed.shape == (*frame, 3)
-    assert applied == pytest.approx(scale)
-    assert (boxed[: part[0], : part[1]] == 200).all()
-    assert (boxed[part[0] :] == 114).all()
-    assert (boxed[:, part[1] :] == 114).all()
+@pytest.mark.parametrize(("size", "orientation", "enough", "shrunk", "shape"), PHOTOS.values(), ids=PHOTOS.keys())
+def test_a_jpeg_far_larger_than_needed_is_decoded_smaller(size, orientation, enough, shrunk, shape) -> None:
+    """A white square 8 pixels off the upright photo's left and top is found at its place, divided by `shrunk`."""
+    exif = Image.Exif()
+    exif[274] = orientation
+    upright = size if orientation == 1 else size[::-1]
+    drawn = np.zeros((upright[1], upright[0], 3), np.uint8)
+    drawn[8:40, 8:72] = 255
+    stored = drawn if orientation == 1 else np.rot90(drawn)
+    photo = images.decode_photo(saved(Image.fromarray(stored), "JPEG", exif=exif), enough)
+    assert (photo.width, photo.height, photo.shrunk, photo.pixels.shape[:2]) == (*upright, shrunk, shape)
+    rows, columns = np.nonzero(photo.pixels[..., 0] > 127)
+    found = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) * shrunk
+    np.testing.assert_allclose(found, (8, 8, 72, 40), atol=shrunk)
 
 
-def test_a_point_times_the_scale_is_the_point_of_the_letterbox() -> None:
-    image = np.zeros((100, 300, 3), np.uint8)
-    image[60:80, 200:240] = 255
-    boxed, scale = images.letterbox(image, 64, 96, fill=0)
-    rows, columns = np.nonzero(boxed[..., 0] > 127)
-    found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    np.testing.assert_allclose(found, np.array([200, 60, 240, 80]) * scale, atol=1)
+def test_a_photo_cut_short_is_refused_at_any_size() -> None:
+    data = saved(Image.fromarray(np.zeros((600, 800, 3), np.uint8)), "JPEG")
+    with pytest.raises(ImageError, match="truncated"):
+        images.decode_photo(data[:-200], 100)
+    png = images.decode_photo(saved(Image.fromarray(np.zeros((600, 800, 3), np.uint8)), "PNG"), 100)
+    assert (png.pixels.shape, png.width, png.height, png.shrunk) == ((600, 800, 3), 800, 600, 1)
 
 
 def checkerboard(across: int, down: int, cell: int) -> np.ndarray:

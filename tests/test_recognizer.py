@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.bundle import BundleError
-from pipeline.recognizer import Recognizer, cut, widen
+from pipeline.recognizer import Recognizer, cut, read_plates, widen
 from pipeline.records import Box, Detection, Quad, Reading
 
 
@@ -107,14 +107,49 @@ def test_cut_follows_the_corners():
     assert upside_down[20:40, 8 : upside_down.shape[1] // 3].min() == 255
 
 
+class Scored:
+    """Reads crops in turn as it is told to: a text and its score each."""
+
+    def __init__(self, *readings):
+        self.readings = [Reading(text, score, (score,) * len(text)) for text, score in readings]
+        self.shapes = []
+
+    def read(self, crops):
+        self.shapes.append([crop.shape for crop in crops])
+        return [self.readings.pop(0) for _ in crops]
+
+
+@pytest.mark.parametrize(
+    ("name", "readings", "text", "calls"),
+    [
+        ("sure of the corners", [("AB1", 0.9)], "AB1", 1),
+        ("surer of the box", [("AB", 0.3), ("AB1", 0.8)], "AB1", 2),
+        ("not surer of the box", [("AB1", 0.4), ("AB", 0.3)], "AB1", 2),
+        ("nothing seen by the corners", [("", 0.0), ("AB1", 0.1)], "AB1", 2),
+    ],
+)
+def test_a_plate_that_is_not_read_surely_is_read_from_its_box_too(name, readings, text, calls):
+    quad = Quad((60, 40), (150, 60), (140, 100), (50, 80))
+    reader = Scored(*readings)
+    (read,) = read_plates(reader, [(photo(), Detection(quad.box, quad, 0.9))])
+    assert read.text == text
+    assert [len(shapes) for shapes in reader.shapes] == [1] * calls
+    assert reader.shapes[0] == [cut(photo(), quad.box, quad).shape]
+    assert reader.shapes[1:] == [[cut(photo(), quad.box).shape]] * (calls - 1)
+
+
+def test_no_plates_are_not_read():
+    assert read_plates(Scored(), []) == []
+
+
 def test_cut_leaves_a_narrow_margin():
     image = photo(g200=(50, 50, 150, 100))
     grey = cut(image, Box(50, 50, 150, 100))[..., 0]
     dark = grey < 100
     assert dark[0].all()
     assert dark[:, 0].all()
-    assert 0.02 < dark[: len(grey) // 2, grey.shape[1] // 2].mean() < 0.12
-    assert not dark[4:-4, 6:-6].any()
+    assert 0.12 < dark[: len(grey) // 2, grey.shape[1] // 2].mean() < 0.22
+    assert not dark[7:-7, 8:-8].any()
 
 
 def test_crossed_corners_of_a_detection_give_its_box():

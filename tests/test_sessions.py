@@ -1,5 +1,9 @@
 """Networks are opened only as the bytes that were promised; what is wrong with a file is said."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -91,3 +95,14 @@ def test_a_network_that_reads_other_files_is_not_opened(tmp_path, monkeypatch, l
     (folder / "tiny.onnx").write_bytes(model([weights], nodes).SerializeToString())
     with pytest.raises(SessionError, match="ONNX Runtime cannot load it"):
         Session(folder / "tiny.onnx", threads=1)
+
+
+def test_the_runtime_is_told_not_to_report_on_its_use(tmp_path) -> None:
+    """In a process of its own: what it does, it does when it is imported."""
+    code = "import os; from pipeline.sessions import runtime; runtime(); print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "1"
+    assert not list(tmp_path.iterdir())

@@ -46,12 +46,7 @@ class ForeignDetector:
 
     def _detect(self, image: RGB, min_score: float) -> list[Detection]:
         height, width = image.shape[:2]
-        scale = self._side / max(height, width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        left, top = (self._side - size[0]) // 2, (self._side - size[1]) // 2
-        canvas = np.full((self._side, self._side, 3), FILL, np.uint8)
-        canvas[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-        batch = np.ascontiguousarray(canvas.transpose(2, 0, 1)[None].astype(np.float32) / 255)
+        batch, scale, (left, top) = centred(image, self._side)
         xyxy, scores = boxes_of(next(iter(self._session.run(batch).values())), min_score)
         xyxy = boxes.clip((xyxy - (left, top, left, top)) / scale, width, height)
         return [
@@ -60,6 +55,17 @@ class ForeignDetector:
             if row[2] - row[0] >= 1 and row[3] - row[1] >= 1
             for box in [Box(*map(float, row))]
         ]
+
+
+def centred(image: RGB, side: int) -> tuple[NDArray[np.float32], float, tuple[int, int]]:
+    """RGB uint8 (H, W, 3) -> (1, 3, side, side) 0..1, the scale applied, and where the photo begins: x, y."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    left, top = (side - size[0]) // 2, (side - size[1]) // 2
+    canvas = np.full((side, side, 3), FILL, np.uint8)
+    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(canvas.transpose(2, 0, 1)[None].astype(np.float32) / 255), scale, (left, top)
 
 
 def boxes_of(output: Array, min_score: float) -> tuple[Array, Array]:

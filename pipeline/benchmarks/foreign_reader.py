@@ -91,7 +91,7 @@ class ForeignReader:
         return readings
 
     def _read(self, crops: Sequence[RGB]) -> list[Reading]:
-        batch = np.stack([self._prepared(crop) for crop in crops])
+        batch = np.stack([self.prepared(crop) for crop in crops])
         try:
             outputs = list(self._session.run(batch).values())
         except Exception as error:  # onnxruntime raises its own untyped exceptions
@@ -103,9 +103,9 @@ class ForeignReader:
                 f"{self._path}: its outputs, {shapes}, are not those of a reader of {len(self._alphabet)} characters "
                 f"({self._alphabet}); name its alphabet, in its order and with its padding"
             )
-        return [self._reading(probabilities(one)) for one in places]
+        return [self.reading(probabilities(one)) for one in places]
 
-    def _prepared(self, crop: RGB) -> NDArray[Any]:
+    def prepared(self, crop: RGB) -> NDArray[Any]:
         """RGB (h, w, 3) of any size -> what the graph takes for one crop."""
         pixels: NDArray[Any] = np.ascontiguousarray(crop)
         if self._channels == 1:
@@ -118,7 +118,8 @@ class ForeignReader:
             pixels = (pixels / 255 - 0.5) / 0.5
         return np.ascontiguousarray(pixels.transpose(2, 0, 1), self._type)
 
-    def _reading(self, places: Probabilities) -> Reading:
+    def reading(self, places: Probabilities) -> Reading:
+        """One crop's (T, C) -> what it says."""
         classes, scores = places.argmax(axis=1), places.max(axis=1)
         blank = 0 if self._blank == "first" else places.shape[1] - 1
         offset = int(self._blank == "first" and places.shape[1] > len(self._alphabet))

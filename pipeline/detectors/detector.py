@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +15,12 @@ from pipeline.bundle import Bundle, BundleError, Precision
 from pipeline.detectors.coding import NMS_IOU
 from pipeline.detectors.heads import HEADS
 from pipeline.detectors.refining import Refiner
-from pipeline.images import RGB, letterbox
+from pipeline.images import PANORAMA, RGB
 from pipeline.records import Box, Detection, Quad
 from pipeline.sessions import Session
 
 BATCH = 8  # images of one shape that are run together
-PANORAMA = 3.0  # longer side over shorter, above which a photo is looked at in windows
+FILL = 114  # grey, where there is no photo
 MULTIPLE = 32  # the network's input sides are multiples of this
 
 
@@ -96,12 +97,14 @@ def frame(image: RGB, resolution: int) -> tuple[NDArray[np.float32], float]:
 
     Returns float32 (H, W, 3) 0..255 and the scale applied.
     """
-    height, width = image.shape[:2]
-    scale = resolution / max(height, width)
-    rows, columns = (max(MULTIPLE, -(-round(side * scale) // MULTIPLE) * MULTIPLE) for side in (height, width))
-    fitted, scale = letterbox(image, min(rows, resolution), min(columns, resolution))
-    padded = np.full((rows, columns, 3), 114, dtype=np.float32)
-    padded[: fitted.shape[0], : fitted.shape[1]] = fitted
+    sides = np.array(image.shape[:2])
+    scale = resolution / max(sides)
+    rows, columns = np.maximum(MULTIPLE, -(-np.rint(sides * scale) // MULTIPLE) * MULTIPLE).astype(int)
+    scale = float(min(scale, rows / sides[0], columns / sides[1]))
+    height, width = np.maximum(1, np.rint(sides * scale)).astype(int)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    padded = np.full((rows, columns, 3), FILL, dtype=np.float32)
+    padded[:height, :width] = cv2.resize(image, (width, height), interpolation=interpolation)
     return padded, scale
 
 

@@ -12,6 +12,7 @@ from pipeline.records import Reading
 
 BLANK = len(CHARACTERS)  # of CTC; "nothing" of the other decoders
 PADDING = -1  # in labels, after the last character
+SURE = 1 - 1e-7  # a step so surely blank that another one like it before or after it changes nothing
 NO_READ = Reading("", 0.0)
 
 
@@ -54,6 +55,8 @@ def ctc(logits: NDArray[np.floating]) -> Reading:
 
 def text_probability(posteriors: NDArray[np.floating], classes: Sequence[int]) -> float:
     """P(text | crop): the posteriors (T, 37) summed over every CTC path that collapses to `classes`."""
+    blank = posteriors[:, BLANK] > SURE
+    posteriors = posteriors[~(blank & np.append(False, blank[:-1]))]
     states = np.full(2 * len(classes) + 1, BLANK)  # a blank before, between and after the characters
     states[1::2] = classes
     skips = np.zeros(len(states))  # 1 where the blank before may be skipped

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import median
 
 from pipeline.images import RGB
 from pipeline.records import Recognition
@@ -29,16 +28,26 @@ WITHIN = 2.0  # times what a picture takes without load: how late an answer may 
 _NEWEST = 0.2  # weight of the newest batch in the running mean of seconds per picture
 
 
-class QueueFullError(Exception):
-    """No room for more pictures now; worth another try after `retry_after` seconds."""
+class BusyError(Exception):
+    """No pictures are taken now; worth another try after `retry_after` seconds."""
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(f"too many pictures are waiting; try again in {retry_after} s")
+    def __init__(self, says: str, retry_after: int) -> None:
+        super().__init__(says)
         self.retry_after = retry_after
 
 
-class StoppedError(Exception):
+class QueueFullError(BusyError):
+    """No room for more pictures."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"too many pictures are waiting; try again in {retry_after} s", retry_after)
+
+
+class StoppedError(BusyError):
     """The batcher was closed before this picture's turn."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping", retry_after=5)
 
 
 @dataclass(eq=False, slots=True)
@@ -96,22 +105,28 @@ class Batcher:
     def start(self) -> None:
         self._thread.start()
 
-    def warm_up(self, image: RGB, times: int = 5) -> str:
-        """Runs a picture alone and in a batch, before the first request; a sentence on what that took.
+    def warm_up(self, image: RGB, min_score: float, rounds: int = 3, seconds: float = 1.0) -> str:
+        """Runs a picture alone and in batches, before the first request; a sentence on what that took.
 
-        Goes on without batches where they do not pay: on few cores a batch of four takes as long as four pictures, and
-        then the first of them would wait for the last.
+        Ends with the round in which `seconds` are over. Goes on without batches where they do not pay: on few cores a
+        batch of four takes as long as four pictures, and then the first of them would wait for the last.
         """
-        self._timed([image], 0.0)  # finds plates everywhere, so that the reader warms up too
-        self._alone.extend(self._timed([image], 0.4) for _ in range(times))
-        alone = median(self._alone)
-        together = median(self._timed([image] * self._batch, 0.4) for _ in range(times)) / self._batch
-        if together > WORTH * alone:
+        ends = time.perf_counter() + seconds
+        self._timed([image], min_score)  # the first run of a network is slower
+        self._alone.append(self._timed([image], min_score))
+        together = []
+        for _ in range(rounds):  # in turn, so that other work on the machine slows both
+            together.append(self._timed([image] * self._batch, min_score) / self._batch)
+            self._alone.append(self._timed([image], min_score))
+            if time.perf_counter() > ends:
+                break
+        alone, shared = min(self._alone), min(together)
+        if shared > WORTH * alone:
             self._batch = 1
-        self._seconds = alone if self._batch == 1 else together
+        self._seconds = alone if self._batch == 1 else shared
         return (
-            f"a picture takes {1000 * alone:.0f} ms alone and {1000 * together:.0f} ms in a batch of several, "
-            f"so batches are of {self._batch}, and {self.capacity} pictures may be in work or wait"
+            f"a picture takes {1000 * self._seconds:.0f} ms in batches of {self._batch}, "
+            f"and {self.capacity} pictures may be in work or wait"
         )
 
     def _timed(self, images: list[RGB], min_score: float) -> float:
@@ -130,7 +145,7 @@ class Batcher:
         """Room for `count` pictures, or QueueFullError. What is not in work when the block is left is dropped."""
         with self._changed:
             if self._closed:
-                raise StoppedError("the server is stopping")
+                raise StoppedError()
             self.check(count)
             self._pending += count
         place = Place(self, count)
@@ -142,7 +157,7 @@ class Batcher:
     def _submit(self, job: _Job) -> None:
         with self._changed:
             if self._closed:
-                raise StoppedError("the server is stopping")
+                raise StoppedError()
             self._waiting.append(job)
             self._changed.notify()
 
@@ -164,7 +179,7 @@ class Batcher:
             self._waiting.clear()
             self._changed.notify()
         for job in jobs:
-            job.future.set_exception(StoppedError("the server is stopping"))
+            job.future.set_exception(StoppedError())
         if self._thread.ident is not None:
             self._thread.join()
 

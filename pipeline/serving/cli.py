@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pipeline.serving import labels, promotion
+from pipeline.serving import labels, promotion, running
 
 if TYPE_CHECKING:
-    from pipeline.images import RGB
-    from pipeline.serving.inputs import Named
-    from pipeline.serving.looking import Folder, Looked
-    from pipeline.serving.output import Format
+    from pipeline.images import RGB, Photo
+    from pipeline.records import Detection, Recognition
+    from pipeline.serving.looking import Looked
     from pipeline.serving.video import Video
 
 Row = dict[str, Any]
-Loaded = TypeVar("Loaded")
-Item = TypeVar("Item")
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "export"
-INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 
 app = typer.Typer(
     help="Find and read licence plates in photos and videos.",
@@ -44,7 +39,7 @@ Paths = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON for each image, instead of a table.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="CSV, a line for each plate, instead of a table.")]
 MinScore = Annotated[float, typer.Option(min=0.0, max=1.0, help="Plates found with a lower score are left out.")]
-Threads = Annotated[int, typer.Option(min=0, help="Pictures at a time; 0: as many as there are cores.")]
+Threads = Annotated[int, typer.Option(min=0, help="Pictures or frames at a time; 0: as many as there are cores.")]
 ReaderName = Annotated[
     Literal["network", "tesseract", "rapidocr"],
     typer.Option("--reader", help="Who reads the plates; rapidocr: `make rapidocr` installs it."),
@@ -58,15 +53,13 @@ MinTextScore = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Texts of our reader less sure than this are withheld; the best guess stays in --json.",
+        help="Texts of our reader less sure than this are withheld; the best guess has a question mark.",
         show_default="the model's own, for 1 % wrong",
     ),
 ]
 Fast = Annotated[bool, typer.Option("--fast", help="Find plates with the small detector: faster, misses more.")]
-Crops = Annotated[Path | None, typer.Option(help="A folder to write each plate to, rectified.")]
-Drawn = Annotated[
-    Path | None, typer.Option("--annotate", help="A folder to write the photos to, plates drawn on them.")
-]
+Crops = Annotated[Path | None, typer.Option(help="A folder to write each plate of photos to, rectified.")]
+Drawn = Annotated[Path | None, typer.Option("--annotate", help="A folder to write photos to, plates drawn on them.")]
 Every = Annotated[float, typer.Option(min=0.0, help="Seconds between the frames of a video that are seen; 0: all.")]
 Model = Annotated[
     str,
@@ -95,27 +88,30 @@ def recognize(
 ) -> None:
     """Find the plates of photos and read them; of videos, each plate once, with the time in which it was seen."""
     from pipeline.recognizer import Recognizer
-    from pipeline.serving import looking, rows, tracks
+    from pipeline.serving import looking, models, rows, tracks
 
-    found, at_once, each = named(paths, threads)
-    recognizer = loaded(
-        lambda: Recognizer.load(
-            bundle(model), threads=each, reader=reader, fast=fast, region=region, min_text_score=min_text_score
-        )
-    )
+    form, work = running.form(as_json, as_csv), running.begun(paths, threads)
+    options: Any = {"reader": reader, "fast": fast, "region": region, "min_text_score": min_text_score}
+    folder = running.loaded(lambda: models.folder_of(model))
+    recognizer = running.loaded(lambda: Recognizer.load(folder, threads=work.each, **options))
 
-    def look(name: str, image: RGB) -> Looked:
-        recognitions = recognizer.recognize([image], min_score)[0]
+    def see(image: RGB, least: float) -> list[Recognition]:
+        return recognizer.recognize([image], least)[0]
+
+    def look(name: str, photo: Photo) -> Looked:
+        recognitions = see(photo.pixels, min_score)
         detections = tuple(one.detection for one in recognitions)
-        return looking.Looked(rows.of_recognitions(name, image, recognitions), image, detections)
+        return looking.Looked(rows.of_recognitions(name, photo, recognitions), photo, detections)
 
     def watch(name: str, video: Video) -> Iterator[Row]:
-        least = bundle_threshold(model) if min_text_score is None and reader == "network" else min_text_score
-        for track in tracks.follow(video.frames(every), recognizer, min_score, least):
+        given_from = min_text_score
+        if given_from is None and reader == "network":
+            given_from = models.least_text_score(folder)
+        frames = work.bars.frames(name, video, every)
+        for track in looking.tracked(frames, see, min_score, given_from, work.at_once):
             yield tracks.row_of(name, track)
 
-    columns = ["text", "text score", "score", "box"]
-    finish(looking.looked(watched(found), look, watch, at_once), form(as_json, as_csv), columns, crops, annotate)
+    running.print_rows(work, look, watch, form, ["text", "text score", "score", "box"], crops, annotate)
 
 
 @app.command()
@@ -132,23 +128,28 @@ def detect(
     model: Model = str(SHIPPED),
 ) -> None:
     """Find the plates of photos and of a video's frames, without reading them."""
+    from pipeline.images import Photo
     from pipeline.recognizer import Recognizer
-    from pipeline.serving import looking, rows
+    from pipeline.serving import looking, models, rows
 
-    found, at_once, each = named(paths, threads)
-    detector = loaded(lambda: Recognizer.load(bundle(model), threads=each, fast=fast)).detector
+    form, work = running.form(as_json, as_csv), running.begun(paths, threads)
+    folder = running.loaded(lambda: models.folder_of(model))
+    detector = running.loaded(lambda: Recognizer.load(folder, threads=work.each, fast=fast)).detector
 
-    def look(name: str, image: RGB) -> Looked:
-        detections = detector.detect([image], min_score)[0]
-        return looking.Looked(rows.of_detections(name, image, detections), image, tuple(detections))
+    def see(image: RGB) -> list[Detection]:
+        return detector.detect([image], min_score)[0]
+
+    def look(name: str, photo: Photo) -> Looked:
+        detections = see(photo.pixels)
+        return looking.Looked(rows.of_detections(name, photo, detections), photo, tuple(detections))
 
     def watch(name: str, video: Video) -> Iterator[Row]:
-        for frame in video.frames(every):
-            row = rows.of_detections(name, frame.image, detector.detect([frame.image], min_score)[0])
+        frames = work.bars.frames(name, video, every)
+        for frame, found in looking.seen(frames, see, work.at_once):
+            row = rows.of_detections(name, Photo.of(frame.image), found)
             yield {"video": row.pop("image"), "time": round(frame.time, 3), **row}
 
-    columns = ["score", "box", *(["crop"] if crops else [])]
-    finish(looking.looked(watched(found), look, watch, at_once), form(as_json, as_csv), columns, crops, annotate)
+    running.print_rows(work, look, watch, form, ["score", "box"], crops, annotate)
 
 
 @app.command()
@@ -166,22 +167,20 @@ def read(
 ) -> None:
     """Read images that each show one plate and nothing else."""
     from pipeline.recognizer import Recognizer
-    from pipeline.serving import looking, rows
+    from pipeline.serving import looking, models, rows
 
-    found, at_once, each = named(paths, threads)
-    chosen = loaded(
-        lambda: Recognizer.load(
-            bundle(model), threads=each, reader=reader, region=region, min_text_score=min_text_score
-        )
-    ).reader
+    form, work = running.form(as_json, as_csv), running.begun(paths, threads)
+    options: Any = {"reader": reader, "region": region, "min_text_score": min_text_score}
+    folder = running.loaded(lambda: models.folder_of(model))
+    chosen = running.loaded(lambda: Recognizer.load(folder, threads=work.each, **options)).reader
 
-    def look(name: str, image: RGB) -> Looked:
-        return looking.Looked(rows.of_crop(name, image, chosen.read([image])[0]))
+    def look(name: str, photo: Photo) -> Looked:
+        return looking.Looked(rows.of_crop(name, photo, chosen.read([photo.pixels])[0]))
 
     def watch(name: str, video: Video) -> Iterator[Row]:
         raise ValueError("a video is no picture of one plate; `alpr recognize` finds and reads the plates in it")
 
-    finish(looking.looked(watched(found), look, watch, at_once), form(as_json, as_csv), ["text", "score"])
+    running.print_rows(work, look, watch, form, ["text", "score"])
 
 
 @app.command()
@@ -197,22 +196,13 @@ def redact(
 ) -> None:
     """Write photos and videos with their plates blurred, and without metadata."""
     from pipeline.recognizer import Recognizer
-    from pipeline.serving import redaction
+    from pipeline.serving import models, redacted_files
 
-    found, _, each = named(paths, threads)
-    detector = loaded(lambda: Recognizer.load(bundle(model), threads=each, fast=fast)).detector
-    failed = False
-    for one in watched(found):
-        try:
-            plates, written, ended = redaction.redact_to(out, one, detector, min_score)
-        except (ValueError, OSError, RuntimeError, MemoryError) as error:
-            plates, written, ended = 0, "", str(error) or type(error).__name__
-        if written:
-            print(f"{written}: {plates} plates blurred", flush=True)
-        if ended:
-            failed = True
-            complain(one.name, ended)
-    raise typer.Exit(1 if failed else 0)
+    work = running.begun(paths, threads)
+    folder = running.loaded(lambda: models.folder_of(model))
+    detector = running.loaded(lambda: Recognizer.load(folder, threads=work.each, fast=fast)).detector
+    written = redacted_files.written(work.found, out, detector, min_score, work.at_once, work.bars)
+    running.print_written(written, work.bars)
 
 
 @app.command()
@@ -232,13 +222,12 @@ def serve(
     import os
 
     from pipeline.recognizer import Recognizer
-    from pipeline.serving import http
-    from pipeline.serving.models import find
+    from pipeline.serving import http, models
 
-    def start() -> None:
-        found = find(model)
-        each = threads or max(1, (os.cpu_count() or 2) - 1)
-        settings = http.Settings(
+    found = running.loaded(lambda: models.find(model))
+    each = threads or max(1, (os.cpu_count() or 2) - 1)
+    settings = running.loaded(
+        lambda: http.Settings(
             host=host,
             port=port,
             api_keys=http.keys_of(os.environ),
@@ -247,9 +236,12 @@ def serve(
             patience=patience,
             show_texts=show_texts,
         )
-        http.run(Recognizer.load(found.folder, threads=each, reader=reader, fast=fast), settings)
-
-    loaded(start)
+    )
+    recognizer = running.loaded(lambda: Recognizer.load(found.folder, threads=each, reader=reader, fast=fast))
+    try:
+        http.run(recognizer, settings)
+    except ValueError as error:
+        running.refuse(str(error))
 
 
 @app.command()
@@ -276,109 +268,3 @@ def doctor() -> None:
 
 
 promotion.add(app)
-
-
-def loaded(load: Callable[[], Loaded]) -> Loaded:
-    """A model, or its error as a sentence and exit code 2."""
-    try:
-        return load()
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        print(f"alpr: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
-
-
-def bundle(model: str) -> Path:
-    """The folder of a model that is whole; of the one that ships each file is checked as it is opened."""
-    if model == str(SHIPPED):
-        return SHIPPED
-    from pipeline.serving.models import find
-
-    return find(model).folder
-
-
-def bundle_threshold(model: str) -> float:
-    """The score from which on the model's reader answers, chosen on validation."""
-    from pipeline.bundle import Bundle
-    from pipeline.calibration import Calibration
-
-    return Calibration.of(Bundle.load(bundle(model)).reader["calibration"]).threshold
-
-
-def form(as_json: bool, as_csv: bool) -> Format:
-    """What to print; two forms at once are wrong usage."""
-    if as_json and as_csv:
-        raise typer.BadParameter("either --json or --csv")
-    return "json" if as_json else "csv" if as_csv else "table"
-
-
-def named(paths: Iterable[str], threads: int) -> tuple[Iterable[Named], int, int]:
-    """What the paths name, how many pictures to look at at once, and with how many threads each network."""
-    from itertools import chain, islice
-
-    from pipeline.serving import inputs, looking
-
-    found: Iterator[Named] = inputs.named(paths)
-    first = list(islice(found, 2))
-    at_once, each = looking.workers(threads, several=len(first) > 1)
-    return chain(first, found), at_once, each
-
-
-def watched(items: Iterable[Item]) -> Iterator[Item]:
-    """The items, with a bar of progress on stderr where a person looks on; they are listed first to be counted."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    every = list(items)
-    if len(every) < 2:
-        yield from every
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.1f}/s"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield from bar.track(every)
-
-
-def finish(
-    found: Iterator[Looked], wanted: Format, columns: list[str], crops: Path | None = None, drawn: Path | None = None
-) -> None:
-    """Writes the rows, names those that failed on stderr, and ends with 1 if there were any, after Ctrl-C with 130."""
-    from pipeline.serving import looking, output
-
-    out = output.writer(wanted, columns)
-    cut, painted = (None if path is None else looking.Folder(path) for path in (crops, drawn))
-    failed = False
-    try:
-        for one in found:
-            failed |= not told(one, cut, painted)
-            out.write(one.row)
-    except KeyboardInterrupt:
-        print("alpr: interrupted; the lines above are whole", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:  # whoever read along, `head` say, has enough
-        sys.stderr.close()
-        raise typer.Exit(0) from None
-    raise typer.Exit(1 if failed else 0)
-
-
-def told(one: Looked, crops: Folder | None, drawn: Folder | None) -> bool:
-    """Writes the pictures that were asked for; False for a row that is an error, which is named on stderr."""
-    from pipeline.serving import looking
-
-    if "error" not in one.row:
-        try:
-            if crops is not None:
-                looking.write_crops(crops, one)
-            if drawn is not None:
-                looking.write_annotated(drawn, one)
-            return True
-        except OSError as error:
-            one.row["error"] = f"its pictures cannot be written: {error.strerror or error}"
-    complain(one.row.get("image", one.row.get("video")), one.row["error"])
-    return False
-
-
-def complain(name: object, error: str) -> None:
-    """Names what failed, and why, on stderr."""
-    print(f"alpr: {name}: {error}".encode(errors="replace").decode(), file=sys.stderr)

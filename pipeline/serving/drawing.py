@@ -16,7 +16,8 @@ _READ, _UNREAD, _BACK = (0, 200, 83), (255, 160, 0), (20, 20, 20)
 def annotate(image: RGB, plates: Sequence[dict[str, Any]]) -> RGB:
     """A copy of RGB uint8 (H, W, 3) with the plates of a row (rows.py) drawn on it; thicker lines on larger photos.
 
-    Green where a text was read, orange where not. The text stands above its plate, or below where there is no room.
+    Green where a text was read; orange where not, and there the best guess, if there is one, has a question mark. The
+    text stands above its plate, or below where there is no room.
     """
     canvas = image.copy()
     thick = max(1, round(max(image.shape[:2]) / 500))
@@ -26,7 +27,8 @@ def annotate(image: RGB, plates: Sequence[dict[str, Any]]) -> RGB:
         x1, y1, x2, y2 = (round(value) for value in plate["box"])
         cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, 1)
         cv2.polylines(canvas, [corners], True, colour, thick, cv2.LINE_AA)
-        label = plate.get("text") or f"{plate['score']:.2f}"
+        guess = plate.get("guess")
+        label = plate.get("text") or (f"{guess}?" if guess else f"{plate['score']:.2f}")
         _write(canvas, label, (x1, y1, y2), colour, thick)
     return canvas
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from pipeline import images
-from pipeline.images import RGB, ImageError
+from pipeline.images import ImageError, Photo
 from pipeline.serving.video import SUFFIXES as VIDEOS
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -43,13 +43,17 @@ class Named:
     def is_video(self) -> bool:
         return self.path is not None and self.path.suffix.lower() in VIDEOS
 
+    def why(self, failure: Exception) -> str:
+        """What went wrong with it, without its own name, which stands beside that."""
+        return str(failure).removeprefix(f"{self.path}: ") or type(failure).__name__
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
     """A picture, or the reason why there is none."""
 
     name: str
-    image: RGB | None
+    photo: Photo | None
     error: str = ""
 
 
@@ -64,6 +68,11 @@ def named(arguments: Iterable[str], stdin: BinaryIO | None = None) -> Iterator[N
             yield from _piped(stdin or sys.stdin.buffer)
         else:
             yield from _found(argument)
+
+
+def count(arguments: Sequence[str]) -> int | None:
+    """How many inputs the arguments name; None where standard input does, which can be read only once."""
+    return None if STDIN in arguments else sum(1 for _ in named(arguments))
 
 
 def _found(argument: str) -> Iterator[Named]:
@@ -111,22 +120,26 @@ def _is_text(start: bytes) -> bool:
 
 def _listed(start: bytes, stdin: BinaryIO) -> Iterator[Named]:
     whole_lines = (start + stdin.readline()).split(b"\n")
+    empty = True
     for line in chain(whole_lines, stdin):
         if name := os.fsdecode(line).strip("\r\n"):
+            empty = False
             yield from _found(name)
+    if empty:
+        yield Named(STDIN, error="standard input names no file")
 
 
 def _too_large(size: int) -> str:
     return f"{size:,} bytes, more than the cap of {MAX_BYTES:,}"
 
 
-def load(one: Named) -> Input:
-    """One picture, fully decoded, or the reason why it cannot be."""
+def load(one: Named, enough: int | None = None) -> Input:
+    """One picture, decoded, or the reason why it cannot be; perhaps a smaller one, where `enough` pixels will do."""
     if one.error or (one.path is None and one.data is None):
         return Input(one.name, None, one.error)
     try:
         data = one.data if one.data is not None else _read(one.path or Path())
-        return Input(one.name, images.decode(data))
+        return Input(one.name, Photo.of(images.decode(data)) if enough is None else images.decode_photo(data, enough))
     except (ImageError, MemoryError) as error:
         return Input(one.name, None, str(error) or "not enough memory to decode it")
     except OSError as error:

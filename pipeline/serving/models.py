@@ -6,13 +6,16 @@ is opened, and nothing but ONNX is opened at all.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.bundle import BundleError, verified
+from pipeline.bundle import Bundle, BundleError, verified
+from pipeline.calibration import Calibration
 from pipeline.tracking import registry, store
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "export"
@@ -34,6 +37,16 @@ def find(name: str) -> Model:
     return Model(_shown(model.name), verified(model.folder))
 
 
+def folder_of(name: str) -> Path:
+    """The folder of a model, whole; of the one that ships each file is checked as it is opened, which is sooner."""
+    return SHIPPED if name == str(SHIPPED) else find(name).folder
+
+
+def least_text_score(folder: Path) -> float:
+    """The score from which on a model's reader gives a text, chosen on validation."""
+    return Calibration.of(Bundle.load(folder).reader["calibration"]).threshold
+
+
 def _shown(name: str) -> str:
     return "shipped" if name == str(SHIPPED) else name
 
@@ -41,7 +54,9 @@ def _shown(name: str) -> str:
 def _registered(name: str) -> Model:
     """Fetches a version of MLflow's registry; an alias is settled here, once, so that all answers name one version."""
     model, version = _parsed(name)
-    number, folder = registry.fetch(model, version, Path(tempfile.mkdtemp(prefix="alpr-model-")))
+    fetched = Path(tempfile.mkdtemp(prefix="alpr-model-"))
+    atexit.register(shutil.rmtree, fetched, ignore_errors=True)
+    number, folder = registry.fetch(model, version, fetched)
     return Model(f"{SCHEME}{model}/{number}", folder)
 
 

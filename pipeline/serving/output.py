@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import IO, Any, Literal, Protocol
@@ -12,7 +13,7 @@ from typing import IO, Any, Literal, Protocol
 Row = dict[str, Any]
 Format = Literal["table", "json", "csv"]
 _CSV = ("image", "plate", "text", "text_score", "score", "x1", "y1", "x2", "y2", "region", "guess", "error")
-_HEADINGS = {"text": 14, "text score": 10, "score": 6, "box": 22}
+_WIDTHS = {"text": 14, "text score": 10, "score": 6, "box": 22}  # characters of the table's columns
 
 
 class Writer(Protocol):
@@ -45,9 +46,12 @@ class Csv:
 
     def __init__(self, out: IO[str]) -> None:
         self._out = out
-        self._line(_CSV)
+        self._begun = False
 
     def write(self, row: Row) -> None:
+        if not self._begun:
+            self._begun = True
+            self._line(_CSV)
         name = _name(row)
         if "error" in row:
             self._line(_fields({"image": name, "error": row["error"]}))
@@ -74,16 +78,23 @@ def _name(row: Row) -> str:
     return f"{row['video']} [{' to '.join(times)} s]" if times else str(row["video"])
 
 
+def plain(text: str) -> str:
+    """A text as one line that moves no cursor: what a name holds of control characters and stray bytes, escaped."""
+    shown = os.fsencode(text).decode(errors="backslashreplace")
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in shown)
+
+
 def _fields(row: Row) -> list[Any]:
     return ["" if row.get(name) is None else row[name] for name in _CSV]
 
 
 class Table:
-    """Columns of a fixed width with the picture's name last, so that a row is shown as soon as it is there."""
+    """Columns of a fixed width, then the picture's name and its crop's: a row is shown as soon as it is there."""
 
     def __init__(self, out: IO[str], columns: Sequence[str]) -> None:
         from rich.console import Console
 
+        self._out = out
         self._columns = columns
         self._console = Console(file=out, highlight=False, soft_wrap=True)
         self._begun = False
@@ -95,9 +106,10 @@ class Table:
             self._begun = True
             self._show([(heading, "bold") for heading in self._columns], "image", "bold")
         plates = row.get("plates", [{**row.get("best", {}), **row}])
-        name = _name(row).encode(errors="replace").decode()
+        name = plain(_name(row))
         for plate in plates:
-            self._show([(cell(plate, column), _style(plate, column)) for column in self._columns], name, "")
+            cut = f"  {plain(plate['crop'])}" if "crop" in plate else ""
+            self._show([(cell(plate, column), _style(plate, column)) for column in self._columns], name + cut, "")
         if not plates:
             self._show([("no plate", "dim"), *[("", "")] * (len(self._columns) - 1)], name, "dim")
 
@@ -106,13 +118,18 @@ class Table:
 
         line = Text()
         for (text, own), column in zip(cells, self._columns, strict=True):
-            line.append(text.ljust(_HEADINGS.get(column, 14)) + "  ", own)
+            line.append(text.ljust(_WIDTHS[column]) + "  ", own)
         line.append(name, style)
-        self._console.print(line)
+        with self._console.capture() as shown:  # where nobody reads any more it would end the program by itself
+            self._console.print(line)
+        self._out.write(shown.get())
+        self._out.flush()
 
 
 def cell(plate: Row, column: str) -> str:
-    """A plate's value as text."""
+    """A plate's value as text; a guess has a question mark behind it."""
+    if column == "text" and not plate["text"] and plate["guess"]:
+        return f"{plate['guess']}?"
     value = plate[column.replace(" ", "_")]
     if isinstance(value, list):
         return " ".join(f"{number:.0f}" for number in value)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import images
-from pipeline.recognizer import MIN_SCORE, Recognizer
+from pipeline.recognizer import ENOUGH, MIN_SCORE, Recognizer
 from pipeline.serving import rows
 from pipeline.serving.rows import Row
 
@@ -32,8 +32,9 @@ class Model:
 
     def _recognize(self, name: str, data: str | bytes, min_score: float) -> Row:
         try:
-            image = images.decode(base64.b64decode(data, validate=True) if isinstance(data, str) else bytes(data))
-            return rows.of_recognitions(name, image, self._recognizer.recognize([image], min_score)[0])
+            content = base64.b64decode(data, validate=True) if isinstance(data, str) else bytes(data)
+            photo = images.decode_photo(content, ENOUGH)
+            return rows.of_recognitions(name, photo, self._recognizer.recognize([photo.pixels], min_score)[0])
         except binascii.Error:
             return rows.of_error(name, "not base64")
         except (ValueError, RuntimeError, MemoryError) as error:

@@ -18,19 +18,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import boxes
-from pipeline.images import RGB
 from pipeline.records import Box, Reading, Recognition
 from pipeline.serving import rows
 from pipeline.serving.rows import Row
-from pipeline.serving.video import Frame
 
 LEAST_SCORE = 0.2  # of a detection that can go on with a track
 START_SCORE = 0.4  # of one that can start a track: the recogniser's own working point
@@ -296,24 +293,6 @@ def text_distance(a: Reading, b: Reading) -> float | None:
     from rapidfuzz.distance import Levenshtein
 
     return float(Levenshtein.normalized_distance(a.best, b.best))
-
-
-class _Recognizer(Protocol):
-    def recognize(self, images: list[RGB], min_score: float) -> list[list[Recognition]]: ...
-
-
-def follow(
-    frames: Iterable[Frame],
-    recognizer: _Recognizer,
-    start_score: float = START_SCORE,
-    min_text_score: float | None = None,
-) -> Iterator[Track]:
-    """The tracks of a video's frames, each as soon as it has ended; the scores are Tracker's."""
-    tracker = Tracker(start_score, min_text_score=min_text_score)
-    for frame in frames:
-        found = recognizer.recognize([frame.image], min(LEAST_SCORE, start_score))[0]
-        yield from tracker.update(frame.time, found)
-    yield from tracker.finish()
 
 
 def row_of(name: str, track: Track) -> Row:

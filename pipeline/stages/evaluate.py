@@ -25,6 +25,15 @@ from pipeline import params
 from pipeline.bundle import Bundle, Network
 from pipeline.curation import predictions
 from pipeline.detectors.refining import Refiner
+from pipeline.examination import (
+    BATCH,
+    FLOOR,
+    certain_test_plates,
+    detected,
+    every_plate,
+    labelled_crop,
+    with_readings,
+)
 from pipeline.images import RGB, read_image
 from pipeline.manifest import read_manifest, write_json, write_jsonl
 from pipeline.metrics import Bootstrap, Case
@@ -37,8 +46,6 @@ from pipeline.report.profile import profile
 from pipeline.report.reliability import Scored
 from pipeline.sessions import Session
 
-FLOOR = 0.01  # AP looks at detections far below the working point
-BATCH = 16  # pictures held in memory at once
 Option = typer.Option()
 Corners = Callable[[RGB, Box], Quad]  # a photo and a plate's true box -> the corners that are found there
 
@@ -159,10 +166,11 @@ def examine(
     for start in track(range(0, len(samples), BATCH), description="finding and reading"):
         batch = samples[start : start + BATCH]
         pictures = [read_image(images / sample.image) for sample in batch]
-        found = detect(batch, pictures, recognizer)
-        found = with_readings(found, pictures, "network", recognizer.reader, min_score)
+        found = detected(batch, pictures, recognizer.detector)
+        found = with_readings(found, pictures, "network", recognizer.reader, min_score, every_plate)
         for name, reader in others.items():
-            found = with_readings(found, pictures, name, reader, min_score, test_only=name == "tesseract")
+            asked = certain_test_plates if name == "tesseract" else every_plate
+            found = with_readings(found, pictures, name, reader, min_score, asked)
         found = with_placed(found, pictures, recognizer.reader, corners)
         cases += [with_quality(case, picture) for case, picture in zip(found, pictures, strict=True)]
     return cases
@@ -178,47 +186,9 @@ def found_fast(samples: Sequence[Sample], images: Path, models: Path) -> list[Ca
     ]
 
 
-def detect(samples: Sequence[Sample], pictures: Sequence[RGB], recognizer: Recognizer) -> list[Case]:
-    """A case for each sample; crops are not for the detector."""
-    photos = [picture for sample, picture in zip(samples, pictures, strict=True) if sample.kind == "photo"]
-    found = iter(recognizer.detector.detect(photos, FLOOR))
-    return [Case(sample, tuple(next(found)) if sample.kind == "photo" else ()) for sample in samples]
-
-
-def with_readings(
-    cases: Sequence[Case],
-    pictures: Sequence[RGB],
-    name: str,
-    reader: Reader,
-    min_score: float,
-    test_only: bool = False,
-) -> list[Case]:
-    """The cases with a reader's readings added; all their crops are read in one call."""
-    asked = [_plates_to_read(case, test_only) for case in cases]
-    shown = [() if test_only and case.sample.split != "test" else case.confident(min_score) for case in cases]
-    crops = [
-        crop
-        for case, picture, plates, detections in zip(cases, pictures, asked, shown, strict=True)
-        for crop in (
-            *(labelled_crop(case.sample, plate, picture) for plate in plates),
-            *(cut(picture, detection.box, detection.quad) for detection in detections),
-        )
-    ]
-    readings = iter(reader.read(crops) if crops else [])
-    read = []
-    for case, plates, detections in zip(cases, asked, shown, strict=True):
-        labelled = {plate: next(readings) for plate in plates}
-        found = tuple(next(readings) for _ in detections)
-        if test_only and case.sample.split != "test":
-            read.append(case)
-        else:
-            read.append(replace(case, found={**case.found, name: found}, labelled={**case.labelled, name: labelled}))
-    return read
-
-
 def with_placed(cases: Sequence[Case], pictures: Sequence[RGB], reader: Reader, corners: Corners) -> list[Case]:
     """The test photos with a reading of each plate whose text is certain, cut at the corners found in its true box."""
-    asked = [_plates_to_read(case, test_only=True) if case.sample.kind == "photo" else [] for case in cases]
+    asked = [certain_test_plates(case) or [] if case.sample.kind == "photo" else [] for case in cases]
     crops = [
         cut(picture, box, corners(picture, box))
         for case, picture, plates in zip(cases, pictures, asked, strict=True)
@@ -236,20 +206,6 @@ def with_quality(case: Case, picture: RGB) -> Case:
     crops = (labelled_crop(case.sample, plate, picture) for plate in range(len(case.sample.plates)))
     sharpness = {plate: quality.plate_sharpness(crop) for plate, crop in enumerate(crops)}
     return replace(case, sharpness=sharpness, traits=quality.traits(picture))
-
-
-def _plates_to_read(case: Case, test_only: bool) -> list[int]:
-    if not test_only:
-        return list(range(len(case.sample.plates)))
-    if case.sample.split != "test":
-        return []
-    return [index for index, plate in enumerate(case.sample.plates) if measures.certain_text(plate)]
-
-
-def labelled_crop(sample: Sample, plate: int, picture: RGB) -> RGB:
-    """The true plate as a reader is shown it: by its corners where they are known; a crop sample as it is."""
-    truth = sample.plates[plate]
-    return picture if sample.kind == "crop" else cut(picture, truth.box, truth.quad)
 
 
 def summary(document: Mapping[str, Any]) -> Table:

@@ -71,7 +71,7 @@ INPUTS = {  # what the graph takes -> its dtype, and the values of red and of gr
 @pytest.mark.parametrize(("shape", "kind", "dtype", "red"), INPUTS.values(), ids=INPUTS.keys())
 def test_each_kind_of_input_is_given_what_it_takes(tmp_path, shape, kind, dtype, red) -> None:
     reader = ForeignReader(network(tmp_path / "r.onnx", logits("AB__"), shape=shape, kind=kind), ALPHABET, 1)
-    given = reader._prepared(RED)
+    given = reader.prepared(RED)
     assert given.dtype == dtype
     assert given.shape == shape[1:]
     axes = (0, 1) if shape[1] == HEIGHT else (1, 2)

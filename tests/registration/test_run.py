@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import mlflow
 import pandas as pd
 import pytest
 
+from pipeline import params
 from pipeline.images import sha256
 from pipeline.registration import card, model, nested, note, run
 from pipeline.tracking import store
@@ -107,6 +109,10 @@ def test_a_long_card_is_cut_at_a_section():
     assert len(short) <= card.LONGEST
     assert short.endswith("x\n\nREADME.md among the version's files has the rest.\n")
     assert card.description("# a\n") == "# a\n"
+
+
+def test_the_licence_of_every_source_is_known():
+    assert set(card.LICENCES) == set(get_args(params.SourceName))
 
 
 def test_two_runs_have_the_same_names_and_steps(project):

@@ -248,8 +248,26 @@ def test_warm_up_keeps_batches_only_where_they_pay(monkeypatch, each, whole, bat
 
     monkeypatch.setattr("pipeline.serving.batching.time.perf_counter", lambda: now)
     batcher = Batcher(recognize, batch=4)
-    assert f"batches are of {batch}, and {capacity} pictures may" in batcher.warm_up(picture(0))
+    assert f"in batches of {batch}, and {capacity} pictures may" in batcher.warm_up(picture(0), 0.1)
     assert batcher.capacity == capacity
+    batcher.close()
+
+
+@pytest.mark.parametrize(("each", "pictures"), [(0.001, 2 + 3 * 5), (0.1, 2 + 2 * 5), (100, 2 + 5)])
+def test_warm_up_ends_soon_on_a_slow_machine(monkeypatch, each, pictures):
+    now, seen = 0.0, []
+
+    def recognize(images, min_score):
+        nonlocal now
+        now += each * len(images)
+        seen.extend(images)
+        return [[] for _ in images]
+
+    monkeypatch.setattr("pipeline.serving.batching.time.perf_counter", lambda: now)
+    batcher = Batcher(recognize, batch=4)
+    batcher.warm_up(picture(0), 0.1)
+    assert len(seen) == pictures
+    assert batcher.capacity == 2
     batcher.close()
 
 

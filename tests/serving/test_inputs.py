@@ -57,7 +57,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(album):
 def test_standard_input_is_a_picture():
     (one,) = read_all("-", stdin=PIXEL)
     assert (one.name, one.error) == ("-", "")
-    assert one.image.shape == (4, 6, 3)
+    assert one.photo.pixels.shape == (4, 6, 3)
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
@@ -69,8 +69,14 @@ def test_standard_input_is_a_list_of_names(album, ending, many):
 
 def test_empty_and_endless_standard_input_are_errors(monkeypatch):
     assert read_all("-")[0].error == "standard input is empty"
+    assert read_all("-", stdin=b"\n\r\n\n")[0].error == "standard input names no file"
     monkeypatch.setattr(inputs, "MAX_BYTES", len(PIXEL) - 1)
     assert "more than the cap" in read_all("-", stdin=PIXEL)[0].error
+
+
+def test_what_is_named_can_be_counted_unless_standard_input_names_it(album):
+    assert inputs.count([str(album), str(album / "?" / "*.PNG"), "gone.png"]) == 5
+    assert inputs.count([str(album), "-"]) is None
 
 
 def test_nothing_is_looked_for_before_it_is_asked_for(album):
@@ -92,9 +98,9 @@ def test_a_bad_file_is_an_error_and_the_next_is_read(tmp_path, name, data, error
     (tmp_path / name).write_bytes(data)
     (tmp_path / "good.png").write_bytes(PIXEL)
     bad, good = read_all(tmp_path / name, tmp_path / "good.png")
-    assert bad.image is None
+    assert bad.photo is None
     assert error in bad.error
-    assert good.image is not None
+    assert good.photo is not None
 
 
 def test_what_is_no_file(tmp_path):

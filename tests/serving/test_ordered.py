@@ -44,3 +44,17 @@ def test_an_error_comes_at_its_turn():
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_what_has_not_begun_is_called_off_with_the_results():
+    begun, go_on = [], threading.Event()
+
+    def work(item):
+        begun.append(item)
+        assert item == 0 or go_on.wait(10)
+
+    results = in_order(work, range(40), 2)
+    assert next(results) is None
+    threading.Timer(0.05, go_on.set).start()
+    results.close()
+    assert len(begun) <= 1 + 2, "the first, and what each of the two workers had in hand"

@@ -40,17 +40,23 @@ def test_csv_is_a_line_for_each_plate_picture_without_and_error():
     assert (lines[0]["x1"], lines[0]["y2"], lines[0]["region"], lines[1]["guess"]) == ("1.4", "40", "GB", "AB1?")
 
 
-def test_a_csv_of_nothing_has_its_heading():
-    assert written("csv", []).startswith("image,plate,text")
+def test_a_csv_has_its_heading_once():
+    assert written("csv").startswith("image,plate,text")
+    assert written("csv").count("image,plate") == 1
 
 
 def test_the_table_shows_each_row_at_once_under_one_heading():
     shown = written("table").splitlines()
     assert shown[0].split() == ["text", "text", "score", "score", "box", "image"]
     assert shown[1].split() == ["AB12", "0.80", "0.91", "1", "2", "30", "40", "a,b.jpg"]
-    assert shown[2].startswith("(not read)")
+    assert shown[2].startswith("AB1??")
     assert shown[3].split() == ["no", "plate", "none.jpg"]
     assert len(shown) == 4, "an error has its line on stderr"
+
+
+def test_the_table_names_a_crop_behind_its_picture():
+    shown = written("table", [{**ROWS[0], "plates": [{**PLATE, "crop": "crops/a,b-1.png"}]}]).splitlines()
+    assert shown[1].endswith("  a,b.jpg  crops/a,b-1.png")
 
 
 def test_a_table_of_errors_alone_is_empty():
@@ -61,3 +67,19 @@ def test_a_table_of_errors_alone_is_empty():
 def test_a_name_that_is_no_unicode_is_shown_all_the_same(form):
     name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
     written(form, [{"image": name, "plates": []}]).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Straße 7.jpg", "Straße 7.jpg"),
+        ("a\nb\tc.jpg", r"a\nb\tc.jpg"),
+        ("\x1b[2J\x07.jpg", r"\x1b[2J\x07.jpg"),
+        ("\u202egpj.exe", r"\u202egpj.exe"),
+        (b"caf\xe9.jpg".decode("utf-8", "surrogateescape"), r"caf\xe9.jpg"),
+    ],
+    ids=["letters", "line feed", "escape sequence", "turned round", "no unicode"],
+)
+def test_a_name_is_one_line_that_moves_no_cursor(name, shown):
+    assert output.plain(name) == shown
+    assert written("table", [{"image": name, "plates": []}]).splitlines()[1].endswith(shown)

@@ -9,8 +9,7 @@ from pipeline.benchmarks import tracks as benchmark
 from pipeline.metrics import Bootstrap
 from pipeline.records import Box, Detection, Quad, Reading, Recognition
 from pipeline.serving import tracks
-from pipeline.serving.tracks import PATIENCE, Sighting, Track, Tracker, Votes, follow, row_of
-from pipeline.serving.video import Frame
+from pipeline.serving.tracks import PATIENCE, Sighting, Track, Tracker, Votes, row_of
 
 WIDTH, HEIGHT = 90.0, 20.0  # pixels of a plate here
 
@@ -158,17 +157,6 @@ def test_the_threshold_that_a_tracker_is_given_holds_for_its_tracks():
         tracker.update(0.0, [seen(100, text_score=0.7)])
         (track,) = tracker.finish()
         assert (track.reading.text, row_of("a.mp4", track)["text"]) == (text, text)
-
-
-def test_follow_reads_every_frame_and_leaves_out_nothing():
-    class Fake:
-        def recognize(self, images, min_score):
-            assert min_score == tracks.LEAST_SCORE
-            return [[seen(float(image[0, 0, 0]))] if image[0, 0, 0] else [] for image in images]
-
-    frames = [Frame(i, 0.2 * i, np.full((4, 4, 3), value, np.uint8)) for i, value in enumerate((100, 104, 0, 112))]
-    (track,) = follow(frames, Fake())
-    assert (track.frames, track.first.time, round(track.last_seen, 1)) == (3, 0.0, 0.6)
 
 
 def test_the_row_of_a_track_is_json():

@@ -170,5 +170,5 @@ rapidocr: setup
 # New versions of everything that pyproject.toml allows: `rm requirements.lock` first; else only what it needs changes.
 lock:
 	@export UV_CUSTOM_COMPILE_COMMAND="make lock"
-	$(UV) pip compile -q pyproject.toml --extra dev --python-version 3.11 -o requirements.lock
+	$(UV) pip compile -q pyproject.toml --extra dev --extra teams --python-version 3.11 -o requirements.lock
 	echo label-studio==1.23.2 | $(UV) pip compile -q - --python-version 3.11 -o requirements-label-studio.lock

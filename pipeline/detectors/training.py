@@ -162,7 +162,8 @@ def run(
         seen |= checkpoints.read_seen(start)
     sources = [start] if taught_by is None else [start, taught_by]
     fingerprint = fitting.fingerprint(data, settings.model_dump(), seed, sources)
-    tutor = None if taught_by is None else teacher(taught_by, settings)
+    # Without epochs nothing is taught: so a head that no teacher knows goes through the whole pipeline.
+    tutor = teacher(taught_by, settings) if taught_by is not None and settings.epochs else None
     history = train(network, data, settings, seed, work, fingerprint, tutor)
     fitting.write_history(out / "history.csv", history)
     checkpoints.save(out, fitting.variables(network), card(network, settings, history), seen)

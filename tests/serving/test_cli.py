@@ -411,7 +411,7 @@ def test_models_lists_each_and_marks_what_is_not_whole(tiny_bundle, tmp_path, mo
     monkeypatch.setattr(models, "SHIPPED", tiny_bundle)
     monkeypatch.setattr(models, "EXPORTED", exported)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.test")
-    monkeypatch.setattr(models.tracking, "versions", lambda: [("alpr", "2", "champion"), ("alpr", "1", None)])
+    monkeypatch.setattr(models.registry, "versions", lambda: [("alpr", "2", "champion"), ("alpr", "1", None)])
     result = CliRunner().invoke(app, ["models"])
     shipped, damaged, champion, first = result.stdout.splitlines()
     assert result.exit_code == 1

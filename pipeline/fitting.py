@@ -18,7 +18,7 @@ import resource
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import costs
 from pipeline.manifest import replacing
 
 Arrays = dict[str, NDArray[Any]]
 Loss = Callable[[Any, Any], Mapping[str, Any]]  # (targets, outputs) -> named scalars, summed
-COLUMNS = ("epoch", "loss", "val_loss", "seconds", "memory_mb", "cpu_percent")  # of history.csv
+CURVES = ("epoch", "loss", "val_loss")
+COSTS = ("epoch", "seconds", "memory_mb", "cpu_percent")
 
 
 class TrainingError(RuntimeError):
@@ -267,9 +269,14 @@ def fingerprint(data: Path, settings: Mapping[str, Any], seed: int, starts: Iter
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """Writes the learning curves, and what each epoch cost, as CSV: one row an epoch."""
+    """Writes the learning curves as CSV, one row an epoch; and what each cost to costs.of_history(path)."""
+    _write_table(path, CURVES, history)
+    _write_table(costs.of_history(path), COSTS, history)
+
+
+def _write_table(path: Path, columns: Sequence[str], history: list[dict[str, float]]) -> None:
     with replacing(path) as file:
-        writer = csv.DictWriter(file, fieldnames=COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, fieldnames=columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows({**row, "epoch": int(row["epoch"])} for row in history)
 

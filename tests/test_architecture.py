@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 FLOORS = (
     {"records", "alphabet", "params"},
-    {"boxes", "calibration", "images", "manifest", "rendezvous", "reuse"},
+    {"boxes", "calibration", "images", "manifest", "rendezvous", "reuse", "costs"},
     {"checkpoints", "sessions", "bundle", "fitting", "rendering"},
     {"sources", "curation", "labeling", "augmentation", "exporting", "metrics", "tracking", "detectors", "readers"},
     {"recognizer", "report"},

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import params
+from pipeline import costs, params
 from pipeline.registration import datasets, revision
 from pipeline.registration.run import Results
 from pipeline.tracking import runs
@@ -39,7 +39,13 @@ class Finished:
         """The files and folders that a registration needs; of those that there need not be, the ones that are here."""
         yield from (self.models, self.metrics, self.report, self.manifest, PARAMS)
         yield from (getattr(self, network) / "history.csv" for network in TRAINED)
-        maybe = [self.profile, self.plots / "precision_recall.csv", *(self.labels / name for name in datasets.LABELS)]
+        spent = (costs.of_history(getattr(self, network) / "history.csv") for network in TRAINED)
+        maybe = [
+            self.profile,
+            *spent,
+            self.plots / "precision_recall.csv",
+            *(self.labels / name for name in datasets.LABELS),
+        ]
         yield from (path for path in (*maybe, *RECIPE[1:]) if path.exists())
 
     def results(self, settings: params.Params, git: dict[str, str], patch: str) -> Results:

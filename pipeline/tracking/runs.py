@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from pipeline import costs
 from pipeline.tracking.store import TrackingError
 
 if TYPE_CHECKING:
@@ -49,8 +50,14 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def read_curves(history: Path) -> list[dict[str, float]]:
-    """The epochs of a history.csv, its numbers by column; empty where training logged nothing."""
-    with history.open(newline="", encoding="utf-8") as file:
+    """The epochs of a history.csv, its numbers by column, with what each cost where this machine trained them."""
+    path = costs.of_history(history)
+    spent = {row["epoch"]: row for row in _read_table(path)} if path.exists() else {}
+    return [row | spent.get(row["epoch"], {}) for row in _read_table(history)]
+
+
+def _read_table(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="", encoding="utf-8") as file:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 

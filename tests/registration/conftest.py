@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import params
+from pipeline import costs, params
 from pipeline.images import encode_jpeg, encode_png, sha256
 from pipeline.manifest import write_json, write_manifest
 from pipeline.records import Box, Plate, Sample
@@ -192,8 +192,9 @@ def project(tmp_path, tiny_bundle, empty_store, monkeypatch):
     Path("dvc.lock").write_text(f"stages:\n  curate:\n    cmd: x\n    outs:\n    - {locked}\n")
     shutil.copytree(tiny_bundle, FINISHED.models)
     for name in TRAINED:
-        history = "epoch,loss,val_loss,seconds,memory_mb,cpu_percent\n1,0.5,0.6,60,900,80\n2,0.4,0.5,30,950,90\n"
-        _write(getattr(FINISHED, name) / "history.csv", history)
+        history = getattr(FINISHED, name) / "history.csv"
+        _write(history, "epoch,loss,val_loss\n1,0.5,0.6\n2,0.4,0.5\n")
+        _write(costs.of_history(history), "epoch,seconds,memory_mb,cpu_percent\n1,60,900,80\n2,30,950,90\n")
     _photographed()
     _write(FINISHED.labels / "corrections.jsonl", "{}\n{}\n")
     _write(FINISHED.plots / "precision_recall.csv", "recall,precision,score\n0.5,1.0,0.9\n0.9,0.8,0.5\n")

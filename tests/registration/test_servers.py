@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import jsonschema
@@ -78,7 +79,9 @@ def postgresql():
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     if not installed:
         pytest.skip("PostgreSQL is not installed; `make postgresql` installs Debian's")
-    pytest.importorskip("psycopg", reason="psycopg is not installed (the extra `dev`): MLflow cannot ask PostgreSQL")
+    driver = next((name for name in ("psycopg2", "psycopg") if find_spec(name)), None)
+    if driver is None:
+        pytest.skip("psycopg2 is not installed (the extra `dev`): MLflow cannot ask PostgreSQL")
     programs, port, folder = installed[-1].parent, free_port(), Path(tempfile.mkdtemp(prefix="alpr-postgresql-"))
     account = {"cwd": folder}
     if os.geteuid() == 0:  # it refuses to run as root; Debian's package has made it an account of its own
@@ -97,7 +100,7 @@ def postgresql():
         return subprocess.run(asked, capture_output=True).returncode == 0
 
     with running(serve, folder / "log", ready, signal.SIGINT, **account):
-        yield f"postgresql://alpr:plates@127.0.0.1:{port}/postgres"
+        yield f"postgresql+{driver}://alpr:plates@127.0.0.1:{port}/postgres"
     shutil.rmtree(folder)
 
 

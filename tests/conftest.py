@@ -1,4 +1,4 @@
-"""A model folder that ONNX Runtime really loads, without training: for tests of what stands around the networks."""
+"""What many tests stand on: a model folder that ONNX Runtime really loads; an empty MLflow database."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
 from pipeline.alphabet import CHARACTERS
+from pipeline.tracking import store
 
 OPSET = [helper.make_opsetid("", 18)]
 REGIONS = ("DE", "GB", "ZZ")
@@ -136,3 +137,13 @@ def _bundle(folder, read):
     }
     (folder / "bundle.json").write_text(json.dumps(bundle))
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A database without anything in it, to be copied: MLflow takes seconds to make one."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        store.connect().search_experiments()
+    return path

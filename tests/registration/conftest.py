@@ -136,16 +136,6 @@ def named(trial):
     return lambda model: replace(trial, rules=trial.rules.model_copy(update={"model": model}))
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A database without anything in it, to be copied: MLflow takes seconds to make one."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
-        store.connect().search_experiments()
-    return path
-
-
 @dataclass(frozen=True)
 class Project:
     """A project whose stages have run, all but register; it has to be the current folder."""

@@ -35,16 +35,6 @@ ROOT = Path(__file__).parent.parent.parent
 MANIFEST = Path("data/curated/manifest.jsonl")
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A database without anything in it, to be copied: MLflow takes seconds to make one."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
-        store.connect().search_experiments()
-    return path
-
-
 @pytest.fixture
 def project(tmp_path, tiny_bundle, empty_store, monkeypatch):
     """A folder as the stages before left it, the current one."""

@@ -1,6 +1,7 @@
 """The run of a finished pipeline: what MLflow then holds, and that a run that is killed is made whole."""
 
 import json
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -82,7 +83,7 @@ def test_the_note(project):
     assert len(text) < 5000
 
 
-def test_the_version(project, tmp_path):
+def test_the_version(project, tmp_path, monkeypatch):
     """Its card, signature, example, requirements and interface; all can be loaded."""
     project.register()
     client = store.connect()
@@ -95,6 +96,7 @@ def test_the_version(project, tmp_path):
     assert {"README.md", "openapi.json", "requirements.txt"} <= {path.name for path in folder.iterdir()}
     assert "onnxruntime==" in (folder / "requirements.txt").read_text()
     assert json.loads((folder / "openapi.json").read_text())["openapi"] == "3.1.0"
+    monkeypatch.setattr(sys, "path", list(sys.path))  # loading puts the model's own code first, for other tests too
     loaded = mlflow.pyfunc.load_model("models:/alpr@champion")
     assert loaded.metadata.signature == model.signature()
     example = loaded.input_example

@@ -75,10 +75,10 @@ def test_a_start_or_a_teacher_of_another_kind_is_a_sentence(stage, detector, tmp
     with pytest.raises(SystemExit, match=r"another detector .*width: 16 there, 24 in params"):
         stage(start=detector, width=24)
     with pytest.raises(SystemExit, match="the teacher has corner at 8, the student ssd at 8"):
-        stage(head="ssd")
+        stage(head="ssd", epochs=1)
     checkpoints.save(tmp_path / "reader", {"a": np.ones(1)}, {"kind": "reader"}, [])
     with pytest.raises(SystemExit, match="not a detector's"):
-        stage(teacher=tmp_path / "reader")
+        stage(teacher=tmp_path / "reader", epochs=1)
 
 
 def test_crops_that_are_missing_are_a_sentence(stage, crops) -> None:

@@ -181,6 +181,8 @@ def calibrated(figures: Mapping[str, float], champion: Champion | None, most: fl
         return False, "the calibration of the reader's scores was not measured"
     if own <= most:
         return True, f"calibration error {own:.3f}, at most {most:g}"
+    if champion is None:
+        return True, f"calibration error {own:.3f}, above {most:g}, but there is no champion to be worse than"
     if theirs is not None and own <= theirs:
         return True, f"calibration error {own:.3f}, no worse than the champion's {theirs:.3f}"
     if honest is not None and own <= honest:

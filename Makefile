@@ -85,7 +85,7 @@ study: setup
 FIGURES := end_to_end\.exact|detection\.ap50|detection_fast\.ap50|ocr\.network\.labelled\.exact|version
 PARAMS := sources|augment\..*(share|rendered)|train_[a-z]+\.(backbone|head|decoder|weights|epochs|learning_rate)
 experiments: setup
-	@dvc exp show --hide-workspace --only-changed $(if $(MD),--md) \
+	@dvc exp show --only-changed $(if $(MD),--md) \
 		--keep '^(Experiment|Created|$(FIGURES))$$' --drop '^(?!(Experiment|Created|State|$(FIGURES)|$(PARAMS))$$)'
 
 BASE ?= main

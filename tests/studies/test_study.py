@@ -215,10 +215,10 @@ def test_two_settings_for_real_killed_in_the_middle(clone, monkeypatch):
     assert (clone / "study/results.svg").stat().st_size > 1000
     assert subprocess.run(["git", "diff", "--quiet"], cwd=clone).returncode == 0, "the workspace is as it was"
 
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{clone / 'mlflow.db'}")
     from mlflow import MlflowClient
 
-    client = MlflowClient()
+    here = f"sqlite:///{clone / 'mlflow.db'}"  # said outright: in this process an earlier test has named a server
+    client = MlflowClient(here, registry_uri=here)
     assert [model.name for model in client.search_registered_models()] == ["alpr-study"]
     runs = [one.run or "" for one in results(clone, names)]
     assert all(run in text for run in runs)

@@ -15,11 +15,11 @@ import typer
 from pipeline import images
 from pipeline.benchmarks.foreign import ForeignDetector
 from pipeline.benchmarks.foreign_reader import ALPHABET, Blank, Decoding, ForeignReader
-from pipeline.images import RGB, Photo
+from pipeline.images import RGB
 from pipeline.records import Recognition
-from pipeline.serving import looking, output, rows
+from pipeline.serving import looking, output
 from pipeline.serving.inputs import Named
-from pipeline.serving.looking import Look, Looked
+from pipeline.serving.looking import Look
 from pipeline.serving.video import Video
 
 MIN_SCORE = 0.25  # of a detection, as the YOLO family has it
@@ -60,13 +60,7 @@ def named_reader(given: str) -> tuple[Path, str]:
 
 def looks(recognizer: Recognizing, min_score: float) -> Look:
     """What `alpr recognize` does with one decoded photo."""
-
-    def look(name: str, photo: Photo) -> Looked:
-        recognitions = recognizer.recognize([photo.pixels], min_score)[0]
-        detections = tuple(one.detection for one in recognitions)
-        return Looked(rows.of_recognitions(name, photo, recognitions), photo, detections)
-
-    return look
+    return looking.recognizing(lambda image, least: recognizer.recognize([image], least)[0], min_score)
 
 
 def no_video(name: str, video: Video) -> Iterator[dict[str, Any]]:

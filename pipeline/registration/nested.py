@@ -48,9 +48,9 @@ def log_network(
     start = end - sum(epoch.get("seconds", 0.0) for epoch in epochs)
     child = _start(client, parent, network, f"train_{network}", start)
     _log_params(client, child, {**section.model_dump(), "seed": settings.seed})
-    for epoch, moment in zip(epochs, ends, strict=True):
-        values = {SYSTEM.get(name, name): value for name, value in epoch.items() if name != "epoch"}
-        runs.log_figures(client, child, values, step=int(epoch["epoch"]), at=moment)
+    curves = [{SYSTEM.get(name, name): value for name, value in row.items() if name != "epoch"} for row in epochs]
+    steps = [int(epoch["epoch"]) for epoch in epochs]
+    runs.log_curves(client, child, zip(steps, ends, curves, strict=True))
     runs.log_figures(client, child, best(epochs))
     _finish(client, child, network, data, end)
 
@@ -98,8 +98,8 @@ def log_evaluation(
     child = _start(client, parent, EVALUATION, "evaluate", now)
     _log_params(client, child, {**settings.evaluate.model_dump(), "seed": settings.seed})
     runs.log_figures(client, child, runs.figures(document))
-    for percent, precision in at_percents(precision_recall).items():
-        runs.log_figures(client, child, {"precision_by_recall_percent": precision}, step=percent, at=now)
+    curve = at_percents(precision_recall).items()
+    runs.log_curves(client, child, ((at, now, {"precision_by_recall_percent": value}) for at, value in curve))
     _finish(client, child, EVALUATION, data, now)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,16 +144,19 @@ def log_results(
 
     The curves stand in the run itself too, under their network's name: so two runs can be laid over each other.
     """
-    run_id, evaluation = run.info.run_id, results.documents["evaluation"]
+    run_id, evaluation, now = run.info.run_id, results.documents["evaluation"], time.time()
     figures = headline.whole(by_stage(results.documents))
     first = {name: value for name, value in figures.items() if name in headline.FIGURES}
     runs.log_figures(client, run_id, first, of=measured_on(model_id, results.data))
     runs.log_figures(client, run_id, {name: value for name, value in figures.items() if name not in first})
     client.set_tag(run_id, "test_set", evaluation["data"]["test_set"])
     for network, epochs in results.curves.items():
-        for epoch in epochs:
-            values = {f"{network}.{name}": value for name, value in epoch.items() if name in ("loss", "val_loss")}
-            runs.log_figures(client, run_id, values, int(epoch["epoch"]))
+        losses = [
+            {f"{network}.{name}": value for name, value in epoch.items() if name in ("loss", "val_loss")}
+            for epoch in epochs
+        ]
+        steps = [int(epoch["epoch"]) for epoch in epochs]
+        runs.log_curves(client, run_id, ((step, now, own) for step, own in zip(steps, losses, strict=True)))
         nested.log_network(client, run, network, settings, epochs, results.data)
     nested.log_data(client, run, settings, results.documents, results.data)
     nested.log_evaluation(client, run, settings, evaluation, results.precision_recall, results.data)

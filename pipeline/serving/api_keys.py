@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from fastapi import Depends, HTTPException
@@ -16,6 +16,11 @@ KEYS = "ALPR_API_KEYS"
 
 _bearer = HTTPBearer(auto_error=False, description=f"One of the server's {KEYS}")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False)
+
+
+def keys_of(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The API keys in ALPR_API_KEYS, with commas between."""
+    return tuple(key for part in environment.get(KEYS, "").split(",") if (key := part.strip()))
 
 
 def is_loopback(host: str) -> bool:

@@ -88,7 +88,7 @@ def recognize(
 ) -> None:
     """Find the plates of photos and read them; of videos, each plate once, with the time in which it was seen."""
     from pipeline.recognizer import Recognizer
-    from pipeline.serving import looking, models, rows, tracks
+    from pipeline.serving import looking, models, tracks
 
     form, work = running.form(as_json, as_csv), running.begun(paths, threads)
     options: Any = {"reader": reader, "fast": fast, "region": region, "min_text_score": min_text_score}
@@ -98,11 +98,6 @@ def recognize(
     def see(image: RGB, least: float) -> list[Recognition]:
         return recognizer.recognize([image], least)[0]
 
-    def look(name: str, photo: Photo) -> Looked:
-        recognitions = see(photo.pixels, min_score)
-        detections = tuple(one.detection for one in recognitions)
-        return looking.Looked(rows.of_recognitions(name, photo, recognitions), photo, detections)
-
     def watch(name: str, video: Video) -> Iterator[Row]:
         given_from = min_text_score
         if given_from is None and reader == "network":
@@ -111,6 +106,7 @@ def recognize(
         for track in looking.tracked(frames, see, min_score, given_from, work.at_once):
             yield tracks.row_of(name, track)
 
+    look = looking.recognizing(see, min_score)
     running.print_rows(work, look, watch, form, ["text", "text score", "score", "box"], crops, annotate)
 
 
@@ -222,7 +218,7 @@ def serve(
     import os
 
     from pipeline.recognizer import Recognizer
-    from pipeline.serving import http, models
+    from pipeline.serving import api_keys, http, models
 
     found = running.loaded(lambda: models.find(model))
     each = threads or max(1, (os.cpu_count() or 2) - 1)
@@ -230,7 +226,7 @@ def serve(
         lambda: http.Settings(
             host=host,
             port=port,
-            api_keys=http.keys_of(os.environ),
+            api_keys=api_keys.keys_of(os.environ),
             model=found.name,
             version=http.version_of(found.folder),
             patience=patience,

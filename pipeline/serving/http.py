@@ -81,11 +81,6 @@ class Settings:
             )
 
 
-def keys_of(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The API keys in ALPR_API_KEYS, with commas between."""
-    return tuple(key for part in environment.get(KEYS, "").split(",") if (key := part.strip()))
-
-
 def version_of(bundle: Path) -> str:
     """A bundle's version: its bundle.json names the SHA-256 of every file, so its own stands for all of them."""
     return images.sha256((bundle / "bundle.json").read_bytes())[:12]

@@ -89,6 +89,17 @@ def _one(one: Named, look: Look, whole: bool) -> Looked:
         return Looked(rows.of_error(read.name, one.why(error)))
 
 
+def recognizing(see: See, min_score: float) -> Look:
+    """What is done with a photo whose plates are to be found and read."""
+
+    def look(name: str, photo: Photo) -> Looked:
+        recognitions = see(photo.pixels, min_score)
+        detections = tuple(one.detection for one in recognitions)
+        return Looked(rows.of_recognitions(name, photo, recognitions), photo, detections)
+
+    return look
+
+
 def tracked(
     frames: Iterable[Frame], see: See, min_score: float, min_text_score: float | None, at_once: int
 ) -> Iterator[Track]:

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from pipeline.tracking.store import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 _BATCH = 500  # metrics in one request
 
@@ -103,12 +104,26 @@ def log_figures(
 
     `of` names the model and the data that they were measured on: model_id, dataset_name, dataset_digest.
     """
+    _send(client, run_id, _metrics(values, step, at, of))
+
+
+def log_curves(client: MlflowClient, run_id: str, points: Iterable[tuple[int, float, Mapping[str, float]]]) -> None:
+    """Logs (step, moment, numbers by name) of many steps, all of them in few requests."""
+    _send(client, run_id, [one for step, at, values in points for one in _metrics(values, step, at)])
+
+
+def _metrics(
+    values: Mapping[str, float], step: int, at: float | None, of: Mapping[str, str] | None = None
+) -> list[Metric]:
     from mlflow.entities import Metric
 
     stamp = int(1000 * (time.time() if at is None else at))
-    entries = [Metric(name, value, stamp, step, **(of or {})) for name, value in values.items()]
-    for start in range(0, len(entries), _BATCH):
-        client.log_batch(run_id, metrics=entries[start : start + _BATCH])
+    return [Metric(name, value, stamp, step, **(of or {})) for name, value in values.items()]
+
+
+def _send(client: MlflowClient, run_id: str, metrics: Sequence[Metric]) -> None:
+    for start in range(0, len(metrics), _BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
 
 
 def earlier_run(client: MlflowClient, experiment: str, fingerprint: str) -> tuple[str | None, bool]:

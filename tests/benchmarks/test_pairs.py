@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper, save
 
 from pipeline.benchmarks import pairs
 from pipeline.benchmarks.pairs import Pair
@@ -15,33 +14,16 @@ from pipeline.images import encode_png
 from pipeline.records import Box, Detection, Quad, Reading
 from pipeline.sessions import SessionError
 
+from .test_foreign import network
+
 ALPHABET = "ABCD_"
-
-
-def network(path: Path, shape, output: np.ndarray) -> Path:
-    """An ONNX that gives `output` whatever the image."""
-    nodes = [
-        helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0),
-        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-        helper.make_node("Add", ["its", "nothing"], ["output"]),
-    ]
-    constants = {"axes": np.arange(len(shape)), "zero": np.float32(0), "its": output}
-    graph = helper.make_graph(
-        nodes,
-        "constant",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, output.shape)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
-    return path
 
 
 def pair_of(folder: Path) -> tuple[Path, str]:
     """A detector that finds a plate at 10, 20, 30, 28 of any 64 x 64 photo, and a reader that reads CAB on it."""
-    detector = network(folder / "finder.onnx", (1, 3, 64, 64), np.array([[10, 20, 30, 28, 0.9, 0]], np.float32)[None])
-    places = np.eye(5, dtype=np.float32)[None, [2, 0, 1, 4]]
-    reader = network(folder / "speller.onnx", (1, 3, 8, 16), places)
+    detector, reader = folder / "finder.onnx", folder / "speller.onnx"
+    network(detector, np.array([[10, 20, 30, 28, 0.9, 0]], np.float32)[None], (1, 3, 64, 64))
+    network(reader, np.eye(5, dtype=np.float32)[None, [2, 0, 1, 4]], (1, 3, 8, 16))
     return detector, f"{reader}:{ALPHABET}"
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from pipeline.serving import api_keys
-from pipeline.serving.api_keys import is_loopback
-from pipeline.serving.http import Settings, keys_of
+from pipeline.serving.api_keys import is_loopback, keys_of
+from pipeline.serving.http import Settings
 
 from .served import post, refusal, serving
 
